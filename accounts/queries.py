@@ -1,0 +1,34 @@
+"""What one may ask about people and machine accounts."""
+
+import hashlib
+
+from accounts.models import DeviceAccount, Person, Role
+
+EVERY_LINE = ""
+
+
+def line_codes(person: Person, *roles: Role) -> frozenset[str] | None:
+    """Codes of the lines on which the person holds one of the roles; None means every line."""
+    codes = frozenset(person.roles.filter(role__in=roles).values_list("line_code", flat=True))
+    return None if EVERY_LINE in codes else codes
+
+
+def roles_of(person: Person) -> frozenset[Role]:
+    return frozenset(Role(role) for role in person.roles.values_list("role", flat=True))
+
+
+def has_role(person: Person, *roles: Role) -> bool:
+    return person.is_active and person.roles.filter(role__in=roles).exists()
+
+
+def has_role_on(person: Person, line_code: str, *roles: Role) -> bool:
+    codes = line_codes(person, *roles)
+    return codes is None or line_code in codes
+
+
+def token_digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def device_by_token(token: str) -> DeviceAccount | None:
+    return DeviceAccount.objects.filter(token_sha256=token_digest(token), is_active=True).first()

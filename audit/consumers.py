@@ -1,0 +1,70 @@
+"""`/ws/live/`: doorbells to every logged-in page, heartbeats, and resync by `{"since": seq}`."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.contrib.auth import get_user
+
+from audit import live
+from audit.queries import events_since, newest_seq
+
+HEARTBEAT_S = 5.0
+MOST_RESYNC_MESSAGES = 500
+NOT_LOGGED_IN = 4401
+
+
+class LiveConsumer(AsyncJsonWebsocketConsumer):
+    groups = (live.GROUP,)
+    _beat: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        if not self.scope["user"].is_authenticated:
+            # Accept first: a browser cannot read the code of a refused handshake.
+            await self.accept()
+            await self.close(code=NOT_LOGGED_IN)
+            return
+        await self.accept()
+        self._beat = asyncio.create_task(self._heartbeat())
+
+    async def disconnect(self, code: int) -> None:
+        if self._beat:
+            self._beat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._beat
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        since = content.get("since") if isinstance(content, dict) else None
+        if not isinstance(since, int) or isinstance(since, bool) or self._beat is None:
+            return
+        events = await database_sync_to_async(events_since)(since, limit=MOST_RESYNC_MESSAGES)
+        for event in events:
+            await self.send_json(live.message_of(event))
+        await self._say_newest("resynced")
+
+    async def live_message(self, event: dict[str, Any]) -> None:
+        if self._beat is not None:
+            await self.send_json(event["message"])
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await self._say_newest("heartbeat")
+            await asyncio.sleep(HEARTBEAT_S)
+            # A logout does not close a websocket by itself.
+            if not await self._is_still_logged_in():
+                await self.close(code=NOT_LOGGED_IN)
+                return
+
+    async def _say_newest(self, kind: str) -> None:
+        seq = await database_sync_to_async(newest_seq)()
+        await self.send_json({"seq": seq, "kind": kind, "id": 0, "version": 0})
+
+    @database_sync_to_async
+    def _is_still_logged_in(self) -> bool:
+        session = self.scope["session"]
+        if not session.exists(session.session_key):
+            return False
+        fresh = type("Request", (), {"session": type(session)(session.session_key)})()
+        return get_user(fresh).is_authenticated  # type: ignore[arg-type]

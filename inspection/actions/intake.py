@@ -1,0 +1,179 @@
+"""A trigger makes a part, a capture gives it its image, the doorbell calls the inspect worker."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from audit.actor import Actor
+from audit.transitions import StaleState, move, record
+from inspection import storage
+from inspection.actions.decisions import hold_or_reject
+from inspection.doorbell import ring_inspection
+from inspection.models import Image, Part, Station
+from inspection.queries import next_trigger_seq
+from inspection.states import PartState, Reason
+from vision.images import ImageError, decode
+
+MOST_MISSED_TRIGGERS = 1000
+_log = logging.getLogger(__name__)
+
+
+class DifferentImageError(Exception):
+    """This trigger and view have another image already."""
+
+
+class TriggerGapError(Exception):
+    """The trigger counter jumped further than missed parts can explain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    part: Part
+    image: Image
+    is_new: bool
+
+
+def part_id_of(station: Station, epoch: int, trigger_seq: int) -> str:
+    """The PartId that the PLC knows: readable, unique, at most 32 printable ASCII characters."""
+    return f"{station.code}-{epoch}-{trigger_seq}"
+
+
+def trigger(
+    *,
+    station: Station,
+    trigger_seq: int,
+    actor: Actor,
+    epoch: int | None = None,
+    serial: str = "",
+    metadata: dict[str, Any] | None = None,
+) -> Part:
+    """Make the part of this trigger, or return it if it is there.
+
+    Triggers that were jumped over make parts too: if their image does not come, they are held or rejected with
+    the reason "no image" (trigger counter = captured + missed).
+
+    Raises TriggerGapError if more than 1000 triggers are missing: then the counter was reset, use a new epoch.
+    """
+    epoch = station.epoch if epoch is None else epoch
+    found = Part.objects.filter(station=station, epoch=epoch, trigger_seq=trigger_seq).first()
+    if found:
+        return found
+    with transaction.atomic():
+        newest = Part.objects.filter(station=station, epoch=epoch).order_by("-trigger_seq").first()
+        missed = range(newest.trigger_seq + 1, trigger_seq) if newest else range(0)
+        if len(missed) > MOST_MISSED_TRIGGERS:
+            raise TriggerGapError(
+                f"Trigger {trigger_seq} follows {newest.trigger_seq if newest else 0}: {len(missed)} parts cannot be "
+                "missing. If the trigger counter was reset, send the capture with the next epoch."
+            )
+        for seq in missed:
+            _make_part(station, epoch, seq, actor, "", {})
+        return _make_part(station, epoch, trigger_seq, actor, serial, metadata or {})
+
+
+def _make_part(
+    station: Station, epoch: int, trigger_seq: int, actor: Actor, serial: str, metadata: dict[str, Any]
+) -> Part:
+    part, is_new = Part.objects.get_or_create(
+        station=station,
+        epoch=epoch,
+        trigger_seq=trigger_seq,
+        defaults={
+            "plc_part_id": part_id_of(station, epoch, trigger_seq),
+            "line": station.line,
+            "part_type": station.line.part_type,
+            "serial": serial,
+            "metadata": metadata,
+            "triggered_at": timezone.now(),
+        },
+    )
+    if is_new:
+        record(part, "triggered", actor=actor, details={"trigger_seq": trigger_seq, "epoch": epoch})
+    return part
+
+
+def capture(
+    *,
+    station: Station,
+    data: bytes,
+    actor: Actor,
+    trigger_seq: int | None = None,
+    epoch: int | None = None,
+    view: str = "main",
+    serial: str = "",
+    metadata: dict[str, Any] | None = None,
+) -> Capture:
+    """Take in one image: bytes durable first, then the row, then the ring.
+
+    The same image again changes nothing and returns the same capture. An image that cannot be read is kept as it
+    came, the part is held or rejected, and `image.problem` says why.
+
+    Raises DifferentImageError if this trigger and view have another image, TriggerGapError as `trigger` does.
+    """
+    sha256 = hashlib.sha256(data).hexdigest()
+    seq = next_trigger_seq(station) if trigger_seq is None else trigger_seq
+    part = trigger(
+        station=station, trigger_seq=seq, epoch=epoch, serial=serial, metadata=metadata, actor=actor
+    )
+    earlier = Image.objects.filter(part=part, view=view).first()
+    if earlier:
+        return _same_or_different(part, earlier, sha256)
+    width, height, problem = _measure(data, station.max_pixels)
+    file = storage.write(f"images/{sha256[:2]}/{sha256}", data)
+    try:
+        with transaction.atomic():
+            image = Image.objects.create(
+                part=part,
+                view=view,
+                file=file,
+                sha256=sha256,
+                byte_count=len(data),
+                width=width,
+                height=height,
+                problem=problem,
+                received_at=timezone.now(),
+            )
+            _accept(part, image, actor)
+    except (IntegrityError, StaleState):
+        # Two senders at the same moment: the other one's image counts, ours must equal it.
+        part.refresh_from_db()
+        earlier = Image.objects.filter(part=part, view=view).first()
+        if earlier is None:
+            raise
+        return _same_or_different(part, earlier, sha256)
+    return Capture(part, image, is_new=True)
+
+
+def _accept(part: Part, image: Image, actor: Actor) -> None:
+    details = {"view": image.view, "sha256": image.sha256, "problem": image.problem}
+    if part.state != PartState.TRIGGERED:
+        # Another view, or an image that came after the part was held or rejected without it.
+        record(part, "image_added", actor=actor, details=details)
+        return
+    if image.problem:
+        record(part, "image_unreadable", actor=actor, details=details)
+        hold_or_reject(part=part, reason=Reason.UNREADABLE_IMAGE, note=image.problem, actor=actor)
+        return
+    move(part, PartState.CAPTURED, actor=actor, details=details, captured_at=image.received_at)
+    ring_inspection(part)
+
+
+def _same_or_different(part: Part, earlier: Image, sha256: str) -> Capture:
+    if earlier.sha256 != sha256:
+        raise DifferentImageError(
+            f"Trigger {part.trigger_seq} of {part.station.code} has another image in view {earlier.view!r}. "
+            "One trigger has one image per view; send a new trigger_seq for a new exposure."
+        )
+    return Capture(part, earlier, is_new=False)
+
+
+def _measure(data: bytes, max_pixels: int) -> tuple[int | None, int | None, str]:
+    try:
+        pixels = decode(data, max_pixels=max_pixels)
+    except ImageError as problem:
+        return None, None, str(problem)[:300]
+    return pixels.shape[1], pixels.shape[0], ""

@@ -1,0 +1,109 @@
+"""What one may ask about parts, lines and golden configurations."""
+
+from datetime import datetime, timedelta
+
+from django.db.models import F, Max, Prefetch, QuerySet
+from django.db.models.functions import Coalesce
+
+from inspection.models import Disposition, GoldenConfiguration, Image, Inspection, Line, Part, Station
+from inspection.states import GoldenState, PartState
+
+RING_AGAIN_AFTER = timedelta(seconds=3)
+
+
+def station_by_code(code: str) -> Station | None:
+    return Station.objects.select_related("line", "line__part_type").filter(code=code).first()
+
+
+def active_golden(line: Line) -> GoldenConfiguration | None:
+    return GoldenConfiguration.objects.filter(line=line, state=GoldenState.ACTIVE).first()
+
+
+def next_trigger_seq(station: Station) -> int:
+    newest = Part.objects.filter(station=station, epoch=station.epoch).aggregate(seq=Max("trigger_seq"))["seq"]
+    return (newest or 0) + 1
+
+
+def part_awaiting_inspection(part_id: int) -> Part | None:
+    """The part if it still waits for its inspection; None if a repeated ring came too late."""
+    return (
+        Part.objects.select_related("line", "station", "part_type")
+        .prefetch_related("images")
+        .filter(pk=part_id, state=PartState.CAPTURED)
+        .first()
+    )
+
+
+def unrung_parts(now: datetime) -> QuerySet[Part]:
+    """Captured parts whose last ring (if any) was so long ago that it must be taken for lost."""
+    return (
+        Part.objects.annotate(last_ring=Coalesce("rung_at", "captured_at"))
+        .filter(state=PartState.CAPTURED, last_ring__lt=now - RING_AGAIN_AFTER)
+        .order_by("id")
+    )
+
+
+def overdue_captures(line: Line, now: datetime) -> QuerySet[Part]:
+    limit = now - timedelta(milliseconds=line.capture_deadline_ms)
+    return Part.objects.filter(line=line, state=PartState.TRIGGERED, triggered_at__lt=limit).order_by("id")
+
+
+def overdue_inspections(line: Line, now: datetime) -> QuerySet[Part]:
+    limit = now - timedelta(milliseconds=line.inspect_deadline_ms)
+    return Part.objects.filter(
+        line=line, state__in=[PartState.CAPTURED, PartState.INSPECTED], captured_at__lt=limit
+    ).order_by("id")
+
+
+def held_parts() -> QuerySet[Part]:
+    """Parts that wait for a person, longest first."""
+    return Part.objects.filter(state=PartState.HELD).order_by("held_at", "id")
+
+
+def part_records() -> QuerySet[Part]:
+    """Parts with all that a record shows, in a fixed number of queries."""
+    return Part.objects.select_related("line", "station", "part_type").prefetch_related(
+        Prefetch("images", queryset=Image.objects.order_by("view")),
+        Prefetch("inspections", queryset=Inspection.objects.select_related("golden")),
+        Prefetch("dispositions", queryset=Disposition.objects.select_related("person").order_by("id")),
+    )
+
+
+def newest_parts(line: Line, count: int) -> list[Part]:
+    return list(part_records().filter(line=line).order_by("-id")[:count])
+
+
+def parts_matching(
+    *,
+    serial: str = "",
+    line: str = "",
+    state: str = "",
+    disposition: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> QuerySet[Part]:
+    """Parts by the filters of GET parts/; `disposition` means the final one, or HOLD for those still held."""
+    parts = part_records()
+    if serial:
+        parts = parts.filter(serial=serial) | parts.filter(plc_part_id=serial)
+    if line:
+        parts = parts.filter(line__code=line)
+    if state:
+        parts = parts.filter(state=state)
+    if disposition == "HOLD":
+        parts = parts.filter(state=PartState.HELD)
+    elif disposition:
+        parts = parts.filter(dispositions__is_final=True, dispositions__outcome=disposition)
+    if since:
+        parts = parts.filter(triggered_at__gte=since)
+    if until:
+        parts = parts.filter(triggered_at__lt=until)
+    return parts
+
+
+def undisposed_count(line: Line) -> int:
+    return Part.objects.filter(line=line).exclude(state=PartState.DISPOSED).count()
+
+
+def goldens_of(line: Line) -> QuerySet[GoldenConfiguration]:
+    return GoldenConfiguration.objects.filter(line=line).order_by(F("number").desc())
