@@ -1,0 +1,93 @@
+"""The rim between predictors and the disk: safetensors in, safetensors out, never pickle."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.numpy import load as tensors_from_bytes
+from safetensors.numpy import save as tensors_to_bytes
+
+from vision.models.backbone import load_backbone
+from vision.models.patchcore import PatchCore
+from vision.predictor import Predictor, State
+
+FORMAT = 1
+_KEY = "second_look"  # one metadata key: safetensors does not keep the order of several
+_FAMILIES: dict[str, type[Predictor]] = {PatchCore.family: PatchCore}
+
+
+class ModelFileError(ValueError):
+    """The model cannot be used; the message is a sentence for the operator."""
+
+
+def families() -> list[str]:
+    """The model families this version can train and run."""
+    return sorted(_FAMILIES)
+
+
+def new_predictor(family: str, *, device: str, weights_folder: Path | None = None) -> Predictor:
+    """An unfitted predictor; raises ModelFileError for an unknown family, WeightsError for a bad backbone."""
+    if family not in _FAMILIES:
+        raise ModelFileError(f"No model family is called {family!r}; there are: {', '.join(families())}.")
+    return PatchCore(load_backbone(weights_folder=weights_folder, device=device), device=device)
+
+
+def save(predictor: Predictor, path: Path) -> str:
+    """Write the model so that a power cut leaves the old file or the whole new one; returns its sha256."""
+    state = predictor.state()
+    header = json.dumps(
+        {"format": FORMAT, "family": predictor.family, "metadata": state.metadata},
+        sort_keys=True,
+        allow_nan=False,
+    )
+    content = tensors_to_bytes(state.tensors, metadata={_KEY: header})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).chmod(0o644)  # the temporary file is private; other processes of the plant read the model
+    Path(file.name).replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load(path: Path, *, expected_sha256: str, device: str) -> Predictor:
+    """Read a model that is exactly the one wanted, or raise ModelFileError with the reason."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"The model file {path} cannot be read: {error.strerror or error}.") from error
+    if hashlib.sha256(content).hexdigest() != expected_sha256:
+        raise ModelFileError(f"The model file {path} is not the locked one: its sha256 differs.")
+    try:
+        header = _header(content)
+        tensors = tensors_from_bytes(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"The model file {path} is corrupt or of another format: {error}.") from error
+    family = header["family"]
+    if family not in _FAMILIES:
+        raise ModelFileError(f"The model file {path} is of the family {family!r}, which this version lacks.")
+    try:
+        return _FAMILIES[family].from_state(State(tensors, header["metadata"]), device=device)
+    except ValueError as error:
+        raise ModelFileError(f"The model file {path} cannot be used: {error}") from error
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    """The JSON that `save` wrote, read from the same bytes that were hashed."""
+    length = int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][_KEY])
+    if header["format"] != FORMAT:
+        raise ValueError(f"model format {header['format']} is not {FORMAT}")
+    if not isinstance(header["family"], str) or not isinstance(header["metadata"], dict):
+        raise TypeError("the header's fields have other types")
+    return header

@@ -1,0 +1,1 @@
+"""Model families. Each is one file that implements `vision.predictor.Predictor`."""
