@@ -1,0 +1,132 @@
+/**
+ * The calls of the review page, as plain answers: nothing here throws, a lost network is status 0.
+ *
+ * @typedef {{status: number, body: any, date: number | null}} Answer
+ *
+ * @typedef {object} LeasedCase
+ * @property {number} id
+ * @property {string} token
+ * @property {number} expiresAt   epoch ms, server clock
+ * @property {number | null} deadlineAt
+ * @property {number | null} openedAt
+ * @property {string} reason
+ * @property {number | null} score
+ * @property {number | null} greyFrom
+ * @property {number | null} greyTo
+ * @property {string} partName
+ * @property {string} serial
+ * @property {string} station
+ * @property {number | null} triggeredAt
+ * @property {string} imageUrl
+ * @property {string | null} mapUrl
+ * @property {{imageUrl: string, mapUrl: string | null} | null} next  likely next picture, to fetch ahead
+ */
+
+export class ReviewApi {
+  #cases;
+  #csrf;
+
+  /**
+   * @param {string} casesUrl for instance /api/v1/cases/
+   * @param {string} csrf
+   */
+  constructor(casesUrl, csrf) {
+    this.#cases = casesUrl;
+    this.#csrf = csrf;
+  }
+
+  leaseNext() {
+    return this.#call("POST", "lease/", {});
+  }
+
+  /** @param {LeasedCase} leased */
+  renew(leased) {
+    return this.#call("POST", `${leased.id}/lease/`, { lease: leased.token });
+  }
+
+  /** @param {LeasedCase} leased */
+  giveBack(leased) {
+    // keepalive: the page may already be closing.
+    return this.#call("DELETE", `${leased.id}/lease/`, { lease: leased.token }, { keepalive: true });
+  }
+
+  /** @param {import("./outbox.js").Letter} letter */
+  send(letter) {
+    const place = letter.verdict === "ESCALATE" ? "escalate" : "verdict";
+    const { lease, verdict, note, seen_ms } = letter;
+    const body = place === "verdict" ? { lease, verdict, note, seen_ms } : { lease, note, seen_ms };
+    return this.#call("POST", `${letter.caseId}/${place}/`, body, { headers: { "Idempotency-Key": letter.key } });
+  }
+
+  /** @param {number} caseId */
+  undo(caseId) {
+    return this.#call("DELETE", `${caseId}/verdict/`, {});
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {object} body
+   * @param {{headers?: Record<string, string>, keepalive?: boolean}} [options]
+   * @returns {Promise<Answer>}
+   */
+  async #call(method, path, body, { headers = {}, keepalive = false } = {}) {
+    try {
+      const answer = await fetch(this.#cases + path, {
+        method,
+        keepalive,
+        credentials: "same-origin",
+        headers: { "Content-Type": "application/json", "X-CSRFToken": this.#csrf, ...headers },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(8_000),
+      });
+      const text = await answer.text();
+      const date = Date.parse(answer.headers.get("Date") ?? "");
+      return { status: answer.status, body: parseBody(text), date: Number.isNaN(date) ? null : date };
+    } catch {
+      return { status: 0, body: null, date: null };
+    }
+  }
+}
+
+/** @param {string} text */
+function parseBody(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {any} body of `POST cases/lease/`
+ * @returns {LeasedCase}
+ */
+export function readLease(body) {
+  const part = typeof body.part === "object" && body.part ? body.part : { plc_part_id: String(body.part ?? "") };
+  const opened = typeof body.case === "object" ? body.case : { id: body.case };
+  return {
+    id: opened.id,
+    token: body.lease.token,
+    expiresAt: Date.parse(body.lease.expires_at),
+    deadlineAt: moment(body.deadline_at ?? opened.deadline_at),
+    openedAt: moment(body.opened_at ?? opened.opened_at),
+    reason: body.reason ?? opened.reason ?? "",
+    score: Number.isFinite(body.score) ? body.score : null,
+    greyFrom: Number.isFinite(body.grey_from) ? body.grey_from : null,
+    greyTo: Number.isFinite(body.grey_to) ? body.grey_to : null,
+    partName: part.plc_part_id || part.serial || `Part ${part.id ?? ""}`,
+    serial: part.serial ?? "",
+    station: part.station ?? body.station ?? "",
+    triggeredAt: moment(part.triggered_at ?? body.triggered_at),
+    imageUrl: body.image_url,
+    mapUrl: body.map_url || null,
+    next: body.next?.image_url ? { imageUrl: body.next.image_url, mapUrl: body.next.map_url || null } : null,
+  };
+}
+
+/** @param {unknown} text */
+function moment(text) {
+  const at = typeof text === "string" ? Date.parse(text) : Number.NaN;
+  return Number.isNaN(at) ? null : at;
+}

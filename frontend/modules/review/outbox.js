@@ -1,0 +1,99 @@
+/**
+ * The one verdict that is on its way. It is written down before it is sent, goes out under one key until the server
+ * has said yes or no, and so is neither lost by a broken network or a reload nor counted twice.
+ *
+ * @typedef {"PASS" | "REJECT" | "CANNOT_TELL" | "ESCALATE"} Word
+ * @typedef {{key: string, caseId: number, partName: string, lease: string, verdict: Word, note: string,
+ *   seen_ms: number}} Letter
+ * @typedef {import("./api.js").Answer} Answer
+ * @typedef {{kind: "taken", letter: Letter, body: any} | {kind: "refused", letter: Letter, status: number,
+ *   detail: string}} Outcome
+ * @typedef {{send: (letter: Letter) => Promise<Answer>, store: Pick<Storage, "getItem" | "setItem" | "removeItem">,
+ *   wait: (ms: number) => Promise<void>, onTrouble: (letter: Letter, attempt: number, answer: Answer) => void}} Rim
+ */
+
+const NAME = "secondlook.pending-verdict";
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 8_000;
+
+export class Outbox {
+  #rim;
+  #busy = false;
+
+  /** @param {Rim} rim everything that touches the world */
+  constructor(rim) {
+    this.#rim = rim;
+  }
+
+  /** @returns {Letter | null} written down and not yet answered */
+  get pending() {
+    try {
+      return JSON.parse(this.#rim.store.getItem(NAME) ?? "null");
+    } catch {
+      return null;
+    }
+  }
+
+  /**
+   * @param {Omit<Letter, "key">} words
+   * @returns {Promise<Outcome | null>} null where another verdict is still on its way: nothing was taken
+   */
+  async post(words) {
+    if (this.#busy || this.pending) {
+      return null;
+    }
+    this.#rim.store.setItem(NAME, JSON.stringify({ key: newKey(), ...words }));
+    return this.deliver();
+  }
+
+  /**
+   * Send what is written down until it is answered; after a reload this goes on where the page stopped.
+   * @returns {Promise<Outcome | null>} null where nothing is written down
+   */
+  async deliver() {
+    const letter = this.pending;
+    if (!letter || this.#busy) {
+      return null;
+    }
+    this.#busy = true;
+    try {
+      return await this.#sendUntilAnswered(letter);
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  /**
+   * @param {Letter} letter
+   * @returns {Promise<Outcome>}
+   */
+  async #sendUntilAnswered(letter) {
+    for (let attempt = 0; ; attempt += 1) {
+      const answer = await this.#rim.send(letter);
+      if (answer.status >= 200 && answer.status < 300) {
+        this.#rim.store.removeItem(NAME);
+        return { kind: "taken", letter, body: answer.body };
+      }
+      if (isFinal(answer.status)) {
+        this.#rim.store.removeItem(NAME);
+        return { kind: "refused", letter, status: answer.status, detail: answer.body?.detail ?? "" };
+      }
+      this.#rim.onTrouble(letter, attempt + 1, answer);
+      await this.#rim.wait(Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempt));
+    }
+  }
+}
+
+/**
+ * A refusal that no repetition changes. A lost login (401, 403) is not one: the person logs in again and it goes out.
+ * @param {number} status
+ */
+function isFinal(status) {
+  return status >= 400 && status < 500 && ![401, 403, 408, 425, 429].includes(status);
+}
+
+/** crypto.randomUUID exists only on https and localhost; a plant may run plain http inside its network. */
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,161 @@
+/**
+ * Everything on the review page that is text, bars and buttons; the picture is the viewer's.
+ */
+
+import { ageText, clockText, shareLeft } from "../times.js";
+
+/** @typedef {import("./api.js").LeasedCase} LeasedCase */
+/** @typedef {"loading" | "looking" | "sending" | "empty" | "paused" | "trouble"} State */
+
+/** The last fifth of the time is shown as urgent, by colour, by words and by weight. */
+const URGENT_SHARE = 0.2;
+
+export class Panel {
+  #root;
+
+  /** @param {HTMLElement} root */
+  constructor(root) {
+    this.#root = root;
+  }
+
+  /** @param {State} state */
+  setState(state) {
+    this.#root.dataset.state = state;
+    for (const button of this.#all("[data-decides]")) {
+      /** @type {HTMLButtonElement} */ (button).disabled = state !== "looking";
+    }
+  }
+
+  /** @param {LeasedCase} leased */
+  showCase(leased) {
+    this.#text("part", leased.partName);
+    this.#text("serial", leased.serial || "–");
+    this.#text("station", leased.station || "–");
+    this.#text("reason", leased.reason || "Score inside the grey band");
+    this.#text("score", leased.score === null ? "none" : leased.score.toFixed(3));
+    this.#showScore(leased);
+    this.note.value = "";
+  }
+
+  /** @returns {HTMLTextAreaElement} */
+  get note() {
+    return /** @type {HTMLTextAreaElement} */ (this.#one("[data-note]"));
+  }
+
+  /**
+   * @param {LeasedCase | null} leased
+   * @param {number} now server clock, epoch ms
+   */
+  tick(leased, now) {
+    const until = leased?.deadlineAt ?? null;
+    const from = leased?.openedAt ?? leased?.triggeredAt ?? null;
+    const share = until === null ? 1 : shareLeft({ from: from ?? until - 60_000, until, now });
+    const bar = this.#one("[data-deadline-bar]");
+    bar.style.transform = `scaleX(${share})`;
+    const urgent = until !== null && share < URGENT_SHARE;
+    this.#one("[data-deadline]").classList.toggle("is-urgent", urgent);
+    this.#text("deadline", until === null ? "no deadline" : clockText(until - now));
+    this.#text("waited", from === null ? "–" : ageText(now - from));
+  }
+
+  /**
+   * @param {{text: string, tone: "info" | "warn" | "error", busy?: boolean}} words
+   */
+  banner({ text, tone, busy = false }) {
+    const banner = this.#one("[data-banner]");
+    banner.hidden = false;
+    banner.dataset.tone = tone;
+    banner.toggleAttribute("data-busy", busy);
+    this.#text("banner", text);
+  }
+
+  /**
+   * @param {{onlyBusy?: boolean}} [which] onlyBusy: a trouble that is over; news stay until they are read
+   */
+  clearBanner({ onlyBusy = false } = {}) {
+    const banner = this.#one("[data-banner]");
+    if (!onlyBusy || banner.hasAttribute("data-busy")) {
+      banner.hidden = true;
+    }
+  }
+
+  /**
+   * The strip that offers the undo.
+   * @param {{verdict: string, words: string, part: string} | null} given
+   */
+  showUndo(given) {
+    const strip = this.#one("[data-undo]");
+    strip.hidden = given === null;
+    if (given) {
+      strip.dataset.outcome = given.verdict;
+      this.#text("undo", `${given.words} given for ${given.part}`);
+    }
+  }
+
+  /**
+   * @param {number} share 1..0
+   * @param {number} ms
+   */
+  tickUndo(share, ms) {
+    this.#one("[data-undo-bar]").style.transform = `scaleX(${share})`;
+    this.#text("undo-left", `${Math.ceil(ms / 1000)} s`);
+  }
+
+  /** @param {string} text */
+  setZoom(text) {
+    this.#text("zoom", text);
+  }
+
+  /** @param {LeasedCase} leased */
+  #showScore({ score, greyFrom, greyTo }) {
+    const scale = this.#one("[data-score]");
+    const known = score !== null && greyFrom !== null && greyTo !== null;
+    scale.hidden = !known;
+    if (known) {
+      // Percent geometry by the CSSOM: the policy forbids style attributes, not this.
+      place(this.#one("[data-score-band]"), greyFrom, greyTo);
+      this.#one("[data-score-mark]").style.left = `${100 * Math.min(1, Math.max(0, score))}%`;
+      this.#text("grey-from", greyFrom.toFixed(2));
+      this.#text("grey-to", greyTo.toFixed(2));
+    }
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} words
+   */
+  #text(name, words) {
+    for (const element of this.#all(`[data-text="${name}"]`)) {
+      if (element.textContent !== words) {
+        element.textContent = words;
+      }
+    }
+  }
+
+  /**
+   * @param {string} selector
+   * @returns {HTMLElement}
+   */
+  #one(selector) {
+    const found = this.#root.querySelector(selector);
+    if (!(found instanceof HTMLElement)) {
+      throw new Error(`the review page lacks ${selector}`);
+    }
+    return found;
+  }
+
+  /** @param {string} selector */
+  #all(selector) {
+    return this.#root.querySelectorAll(selector);
+  }
+}
+
+/**
+ * @param {HTMLElement} band
+ * @param {number} from
+ * @param {number} to
+ */
+function place(band, from, to) {
+  band.style.left = `${100 * from}%`;
+  band.style.width = `${100 * Math.max(0, to - from)}%`;
+}
