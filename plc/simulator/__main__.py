@@ -1,0 +1,11 @@
+import argparse
+import sys
+
+from plc.simulator.server import add_arguments, run
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        prog="python -m plc.simulator", description="A simulated Logix controller."
+    )
+    add_arguments(parser)
+    sys.exit(run(parser.parse_args()))
