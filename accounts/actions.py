@@ -29,6 +29,11 @@ def add_device(*, name: str, kind: DeviceKind, station_code: str = "", token: st
     token = token or secrets.token_urlsafe(32)
     DeviceAccount.objects.update_or_create(
         name=name,
-        defaults={"kind": kind, "station_code": station_code, "token_sha256": token_digest(token), "is_active": True},
+        defaults={
+            "kind": kind,
+            "station_code": station_code,
+            "token_sha256": token_digest(token),
+            "is_active": True,
+        },
     )
     return token

@@ -17,7 +17,9 @@ class DeviceTokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The header must read: Authorization: Token <token>.")
         device = device_by_token(words[1].decode("latin-1"))
         if device is None:
-            raise AuthenticationFailed("This device token is unknown or switched off. Ask the integrator for a new one.")
+            raise AuthenticationFailed(
+                "This device token is unknown or switched off. Ask the integrator for a new one."
+            )
         return device, None
 
     def authenticate_header(self, request: Request) -> str:

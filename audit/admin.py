@@ -4,8 +4,18 @@ from audit.models import Event
 
 
 @admin.register(Event)
-class EventAdmin(admin.ModelAdmin):
-    list_display = ("id", "at", "actor_kind", "actor_name", "subject_kind", "subject_id", "verb", "before", "after")
+class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg] - not generic at run time
+    list_display = (
+        "id",
+        "at",
+        "actor_kind",
+        "actor_name",
+        "subject_kind",
+        "subject_id",
+        "verb",
+        "before",
+        "after",
+    )
     list_filter = ("subject_kind", "actor_kind")
 
     def has_add_permission(self, request: object) -> bool:

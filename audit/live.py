@@ -47,8 +47,10 @@ def announce(message: Message) -> None:
 async def _send(message: Message) -> None:
     layer = get_channel_layer()
     try:
-        await asyncio.wait_for(layer.group_send(GROUP, {"type": "live.message", "message": message}), timeout=2)
-    except Exception as problem:  # noqa: BLE001 - a doorbell: pages resync by seq
+        await asyncio.wait_for(
+            layer.group_send(GROUP, {"type": "live.message", "message": message}), timeout=2
+        )
+    except Exception as problem:
         _log.warning("live message %s was not sent: %s", message["seq"], problem)
 
 

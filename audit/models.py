@@ -5,10 +5,26 @@ each other. Right after, the one sealing process gives each event its place in t
 link inside the writers' transactions would need one lock for the whole plant: docs/decisions/0003.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
 from django.conf import settings
 from django.db import models
+
+
+class Stateful(models.Model):
+    """A row that is a state machine: `audit.transitions.move` alone changes its `state`.
+
+    TRANSITIONS  state -> states that may follow
+    version      counts the moves; the compare-and-swap holds on to it
+    """
+
+    TRANSITIONS: ClassVar[Mapping[str, frozenset[str]]]
+    state = models.CharField(max_length=16)
+    version = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        abstract = True
 
 
 class AppendOnlyError(Exception):
@@ -46,7 +62,9 @@ class Event(AppendOnly):
     details = models.JSONField(default=dict)
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["subject_kind", "subject_id", "id"], name="event_of_subject")]
+        indexes: ClassVar = [
+            models.Index(fields=["subject_kind", "subject_id", "id"], name="event_of_subject")
+        ]
 
 
 class Seal(AppendOnly):

@@ -5,7 +5,7 @@ follow). The move is a compare-and-swap in the database, so of two who try, one 
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any
 
 from django.db import models, transaction
 from django.db.models import F
@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from audit import live
 from audit.actor import Actor
-from audit.models import Event
+from audit.models import Event, Stateful
 
 
 class IllegalMove(Exception):  # noqa: N818 - it is said as it is read: "raises IllegalMove"
@@ -24,18 +24,14 @@ class StaleState(Exception):  # noqa: N818 - see IllegalMove
     """Somebody else moved the row first."""
 
 
-class Stateful(Protocol):
-    """What `move` needs of a row."""
-
-    TRANSITIONS: ClassVar[Mapping[str, frozenset[str]]]
-    pk: Any
-    state: Any
-    version: Any
-    _meta: Any
-
-
 def move(
-    row: Stateful, to: str, *, actor: Actor, verb: str = "", details: Mapping[str, Any] | None = None, **changes: Any
+    row: Stateful,
+    to: str,
+    *,
+    actor: Actor,
+    verb: str = "",
+    details: Mapping[str, Any] | None = None,
+    **changes: Any,
 ) -> Event:
     """Move the row to another state if the database still agrees on where it is; write the event beside it.
 
@@ -50,13 +46,19 @@ def move(
     with transaction.atomic():
         moved = (
             type(row)
-            ._default_manager.filter(pk=row.pk, state=before, version=row.version)  # type: ignore[attr-defined]
+            ._default_manager.filter(pk=row.pk, state=before, version=row.version)
             .update(state=to, version=F("version") + 1, **changes)
         )
         if moved != 1:
             raise StaleState(f"This {row._meta.verbose_name} is no longer {before}: somebody else was first.")
         event = _write(
-            row, actor=actor, verb=verb or to, before=before, after=to, version=row.version + 1, details=details
+            row,
+            actor=actor,
+            verb=verb or to,
+            before=before,
+            after=to,
+            version=row.version + 1,
+            details=details,
         )
     row.state, row.version = to, row.version + 1
     for name, value in changes.items():
@@ -65,12 +67,23 @@ def move(
 
 
 def record(
-    row: models.Model, verb: str, *, actor: Actor, details: Mapping[str, Any] | None = None, version: int | None = None
+    row: models.Model,
+    verb: str,
+    *,
+    actor: Actor,
+    details: Mapping[str, Any] | None = None,
+    version: int | None = None,
 ) -> Event:
     """Write an event that changes no state (a row was made, a person looked). Call it inside the transaction."""
     known = version if version is not None else getattr(row, "version", 0)
     return _write(
-        row, actor=actor, verb=verb, before="", after=str(getattr(row, "state", "")), version=known, details=details
+        row,
+        actor=actor,
+        verb=verb,
+        before="",
+        after=str(getattr(row, "state", "")),
+        version=known,
+        details=details,
     )
 
 

@@ -13,7 +13,9 @@ DEMO, PLANT = "demo", "plant"
 def text(name: str, default: str | None = None) -> str:
     value = os.environ.get(name, "").strip() or default
     if value is None:
-        raise ImproperlyConfigured(f"{name} is not set. Set it in the environment of every Second Look process.")
+        raise ImproperlyConfigured(
+            f"{name} is not set. Set it in the environment of every Second Look process."
+        )
     return value
 
 
@@ -83,7 +85,9 @@ def storage(name: str, default: Path) -> dict[str, object]:
         asked = {key: values[0] for key, values in parse_qs(url.query).items()}
         unknown = set(asked) - {"endpoint", "region", "prefix"}
         if unknown:
-            raise ImproperlyConfigured(f"{name} knows endpoint, region and prefix, not {', '.join(sorted(unknown))}.")
+            raise ImproperlyConfigured(
+                f"{name} knows endpoint, region and prefix, not {', '.join(sorted(unknown))}."
+            )
         return {
             "BACKEND": "storages.backends.s3.S3Storage",
             "OPTIONS": {

@@ -42,7 +42,12 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
     roles = roles_of(person)
     return {
         "nav": [
-            {"url": reverse(name), "name": name, "label": label, "active": request.path.startswith(reverse(name))}
+            {
+                "url": reverse(name),
+                "name": name,
+                "label": label,
+                "active": request.path.startswith(reverse(name)),
+            }
             for name, label, allowed in PAGES
             if roles & allowed
         ],

@@ -16,7 +16,9 @@ MODEL_CACHE_DIR = DATA_DIR / "model-cache"
 
 # --- Which install ----------------------------------------------------------------------------------------
 # demo: everything embedded on one machine, http on loopback. plant: behind TLS, secrets from the environment.
-INSTALL = environment.choice("SECONDLOOK_INSTALL", (environment.DEMO, environment.PLANT), default=environment.DEMO)
+INSTALL = environment.choice(
+    "SECONDLOOK_INSTALL", (environment.DEMO, environment.PLANT), default=environment.DEMO
+)
 IN_PLANT = environment.PLANT == INSTALL
 DEBUG = environment.flag("DEBUG", default=False)
 if IN_PLANT and DEBUG:

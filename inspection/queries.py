@@ -20,7 +20,9 @@ def active_golden(line: Line) -> GoldenConfiguration | None:
 
 
 def next_trigger_seq(station: Station) -> int:
-    newest = Part.objects.filter(station=station, epoch=station.epoch).aggregate(seq=Max("trigger_seq"))["seq"]
+    newest = Part.objects.filter(station=station, epoch=station.epoch).aggregate(seq=Max("trigger_seq"))[
+        "seq"
+    ]
     return (newest or 0) + 1
 
 

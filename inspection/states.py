@@ -51,7 +51,7 @@ class Decision(models.TextChoices):
 class Outcome(models.TextChoices):
     """What happens to the part."""
 
-    PASS = "PASS", "Pass"  # noqa: S105 - a disposition, not a password
+    PASS = "PASS", "Pass"
     REJECT = "REJECT", "Reject"
     HOLD = "HOLD", "Hold"
 

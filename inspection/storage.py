@@ -76,7 +76,7 @@ def keep_model(path: Path) -> str:
 def local_model(sha256: str) -> Path:
     """Path of the model file on this machine, fetched from the storage if needed. The loader checks the hash."""
     name = model_file_name(sha256)
-    if isinstance(default_storage._wrapped, FileSystemStorage):  # type: ignore[attr-defined]  # noqa: SLF001
+    if isinstance(default_storage._wrapped, FileSystemStorage):  # type: ignore[attr-defined]
         return Path(default_storage.path(name))
     cached = Path(settings.MODEL_CACHE_DIR) / f"{sha256}.safetensors"
     if not cached.exists():

@@ -11,9 +11,11 @@ from django.db import OperationalError, close_old_connections, connection
 from audit.actor import Actor
 from audit.transitions import IllegalMove, StaleState
 from inspection import actions, queries
+from inspection.pulse import Pulse
 from inspection.worker import Eye
 
 ACTOR = Actor.system("inspect worker")
+PULSE = Pulse()
 _log = logging.getLogger(__name__)
 
 
@@ -27,6 +29,7 @@ def warm_up(instance: Any, **_: Any) -> None:
     """Load the models before the first part; a worker of another queue loads none."""
     if "inspect" in instance.app.amqp.queues:
         eye().warm_up()
+        PULSE.start()
 
 
 @shared_task(name="inspection.tasks.inspect", queue="inspect")
@@ -36,7 +39,9 @@ def inspect(part_id: int) -> None:
         part = queries.part_awaiting_inspection(part_id)
         if part is None or not actions.begin_inspection(part=part, actor=ACTOR):
             return
-        actions.decide(part=part, look=eye().look(part), actor=ACTOR)
+        with PULSE:
+            look = eye().look(part)
+        actions.decide(part=part, look=look, actor=ACTOR)
     except (StaleState, IllegalMove) as late:
         _log.info("part %s was decided elsewhere: %s", part_id, late)
     except OperationalError:

@@ -15,6 +15,7 @@ from inspection.models import GoldenConfiguration, Image, Line, Part
 from inspection.queries import active_golden
 from inspection.states import Reason
 from vision import maps, model_file
+from vision.device import choose_device
 from vision.images import ImageError, decode
 from vision.predictor import Prediction, Predictor
 
@@ -47,7 +48,7 @@ class Eye:
             try:
                 loaded = self._load(line)
             except Refused as refused:
-                _log.error("line %s has no usable model: %s", line.code, refused)  # noqa: TRY400
+                _log.error("line %s has no usable model: %s", line.code, refused)
                 continue
             loaded.predictor.predict([np.full((64, 64, 3), 128, np.uint8)])
             _log.info("line %s: %s is warm on %s", line.code, loaded.golden, settings.DEVICE)
@@ -67,7 +68,9 @@ class Eye:
             clock.lap("map")
         except Refused as refused:
             return Look(refused.reason, golden=refused.golden, problem=str(refused), latency_ms=clock.laps)
-        return Look(Reason.CLEAR, golden=loaded.golden, score=worst.score, map_file=map_file, latency_ms=clock.laps)
+        return Look(
+            Reason.CLEAR, golden=loaded.golden, score=worst.score, map_file=map_file, latency_ms=clock.laps
+        )
 
     def _load(self, line: Line) -> Loaded:
         golden = active_golden(line)
@@ -75,16 +78,21 @@ class Eye:
             self._loaded.pop(line.pk, None)
             raise Refused(Reason.NO_MODEL, f"Line {line.code} has no active golden configuration.")
         loaded = self._loaded.get(line.pk)
-        if loaded and loaded.golden.pk == golden.pk and loaded.golden.content_sha256 == golden.computed_sha256():
+        if (
+            loaded
+            and loaded.golden.pk == golden.pk
+            and loaded.golden.content_sha256 == golden.computed_sha256()
+        ):
             return loaded
         if golden.computed_sha256() != golden.content_sha256:
-            raise Refused(Reason.WRONG_MODEL, f"{golden} was changed after it was locked. Make a new one.", golden)
+            raise Refused(
+                Reason.WRONG_MODEL, f"{golden} was changed after it was locked. Make a new one.", golden
+            )
         try:
             predictor = model_file.load(
                 storage.local_model(golden.model_sha256),
                 expected_sha256=golden.model_sha256,
-                device=settings.DEVICE,
-                weights_dir=settings.WEIGHTS_DIR,
+                device=choose_device(settings.DEVICE),
             )
         except (model_file.ModelFileError, OSError) as problem:
             raise Refused(Reason.WRONG_MODEL, str(problem), golden) from problem
@@ -119,7 +127,9 @@ def _read(image: Image, max_pixels: int) -> np.ndarray:
         raise Refused(Reason.CHANGED_IMAGE, f"The stored image cannot be opened: {problem}.") from problem
     # A flipped byte in a JPEG decodes cleanly into wrong pixels; only the hash tells.
     if hashlib.sha256(data).hexdigest() != image.sha256:
-        raise Refused(Reason.CHANGED_IMAGE, f"The stored image of view {image.view!r} does not match its sha256.")
+        raise Refused(
+            Reason.CHANGED_IMAGE, f"The stored image of view {image.view!r} does not match its sha256."
+        )
     try:
         return decode(data, max_pixels=max_pixels)
     except ImageError as problem:
@@ -129,5 +139,7 @@ def _read(image: Image, max_pixels: int) -> np.ndarray:
 def _worst(predictions: list[Prediction], golden: GoldenConfiguration) -> Prediction:
     for prediction in predictions:
         if not math.isfinite(prediction.score) or not np.isfinite(prediction.defect_map).all():
-            raise Refused(Reason.NON_FINITE_SCORE, f"The model returned the score {prediction.score}.", golden)
+            raise Refused(
+                Reason.NON_FINITE_SCORE, f"The model returned the score {prediction.score}.", golden
+            )
     return max(predictions, key=lambda prediction: prediction.score)

@@ -54,7 +54,12 @@ def expert(**fields) -> Person:
 
 
 def golden(
-    at: Station, *, grey_from: float = 0.3, grey_to: float = 0.7, model_sha256: str = "0" * 64, is_active: bool = True
+    at: Station,
+    *,
+    grey_from: float = 0.3,
+    grey_to: float = 0.7,
+    model_sha256: str = "0" * 64,
+    is_active: bool = True,
 ) -> GoldenConfiguration:
     """A locked and (unless told otherwise) active configuration; without a model file behind the hash."""
     row = actions.draft_golden(
@@ -89,8 +94,10 @@ def decided_part(at: Station, score: float, **fields) -> Part:
     """A part that the model scored under the station's active golden configuration."""
     part = captured_part(at, **fields)
     active = GoldenConfiguration.objects.filter(line=at.line, state="active").first() or golden(at)
-    look = Look(Reason.CLEAR, golden=active, score=score) if math.isfinite(score) else Look(
-        Reason.NON_FINITE_SCORE, golden=active, problem="not finite"
+    look = (
+        Look(Reason.CLEAR, golden=active, score=score)
+        if math.isfinite(score)
+        else Look(Reason.NON_FINITE_SCORE, golden=active, problem="not finite")
     )
     actions.decide(part=part, look=look, actor=TESTER)
     return part
@@ -98,5 +105,3 @@ def decided_part(at: Station, score: float, **fields) -> Part:
 
 def held_part(at: Station | None = None, **fields) -> Part:
     return decided_part(at or station(), 0.5, **fields)
-
-

@@ -19,7 +19,10 @@ def begin_inspection(*, part: Part, actor: Actor) -> bool:
     """Count an attempt; False if this part has crashed its worker too often and is now held or rejected."""
     if part.attempts >= MOST_ATTEMPTS:
         hold_or_reject(
-            part=part, reason=Reason.INSPECTION_FAILED, note=f"{part.attempts} attempts did not end", actor=actor
+            part=part,
+            reason=Reason.INSPECTION_FAILED,
+            note=f"{part.attempts} attempts did not end",
+            actor=actor,
         )
         return False
     # Outside any longer transaction: the count must survive the crash that it counts.
@@ -58,13 +61,29 @@ def decide(*, part: Part, look: Look, actor: Actor) -> Inspection:
     )
     match decision:
         case Decision.GOOD:
-            dispose(part=part, outcome=Outcome.PASS, source=Source.MODEL, reason=Reason.CLEAR, inspection=inspection, actor=actor)
+            dispose(
+                part=part,
+                outcome=Outcome.PASS,
+                source=Source.MODEL,
+                reason=Reason.CLEAR,
+                inspection=inspection,
+                actor=actor,
+            )
         case Decision.BAD:
-            dispose(part=part, outcome=Outcome.REJECT, source=Source.MODEL, reason=Reason.CLEAR, inspection=inspection, actor=actor)
+            dispose(
+                part=part,
+                outcome=Outcome.REJECT,
+                source=Source.MODEL,
+                reason=Reason.CLEAR,
+                inspection=inspection,
+                actor=actor,
+            )
         case Decision.GREY:
             hold_or_reject(part=part, reason=Reason.GREY_BAND, inspection=inspection, actor=actor)
         case _:
-            hold_or_reject(part=part, reason=look.reason, note=look.problem, inspection=inspection, actor=actor)
+            hold_or_reject(
+                part=part, reason=look.reason, note=look.problem, inspection=inspection, actor=actor
+            )
     return inspection
 
 
@@ -75,7 +94,13 @@ def hold_or_reject(
     if part.line.mode == Mode.TWO_TIER:
         return hold(part=part, reason=reason, note=note, inspection=inspection, actor=actor)
     return dispose(
-        part=part, outcome=Outcome.REJECT, source=Source.FAIL_SAFE, reason=reason, note=note, inspection=inspection, actor=actor
+        part=part,
+        outcome=Outcome.REJECT,
+        source=Source.FAIL_SAFE,
+        reason=reason,
+        note=note,
+        inspection=inspection,
+        actor=actor,
     )
 
 
@@ -86,7 +111,14 @@ def hold(
     """Hold the part for a person; the PLC is told at once, its final disposition follows."""
     now = timezone.now()
     source = Source.MODEL if reason == Reason.GREY_BAND else Source.FAIL_SAFE
-    move(part, PartState.HELD, actor=actor, details={"reason": reason, "note": note}, hold_reason=reason, held_at=now)
+    move(
+        part,
+        PartState.HELD,
+        actor=actor,
+        details={"reason": reason, "note": note},
+        hold_reason=reason,
+        held_at=now,
+    )
     return Disposition.objects.create(
         part=part,
         outcome=Outcome.HOLD,

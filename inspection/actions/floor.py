@@ -18,7 +18,9 @@ def set_up_line(
     found = Station.objects.select_related("line").filter(code=station).first()
     if found:
         return found
-    kind, _ = PartType.objects.get_or_create(code=part_type, defaults={"name": part_type.replace("_", " ").capitalize()})
+    kind, _ = PartType.objects.get_or_create(
+        code=part_type, defaults={"name": part_type.replace("_", " ").capitalize()}
+    )
     line = Line(code=code, name=name, part_type=kind, **line_fields)
     line.full_clean()
     line.save()

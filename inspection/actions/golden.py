@@ -39,7 +39,9 @@ def draft_golden(
         grey_to=grey_to,
         preprocessing=preprocessing,
     )
-    record(golden, "drafted", actor=actor, details={"model_sha256": model_sha256, "grey": [grey_from, grey_to]})
+    record(
+        golden, "drafted", actor=actor, details={"model_sha256": model_sha256, "grey": [grey_from, grey_to]}
+    )
     return golden
 
 
@@ -57,7 +59,9 @@ def lock_golden(*, golden: GoldenConfiguration, actor: Actor) -> GoldenConfigura
 
 
 @transaction.atomic
-def activate_golden(*, golden: GoldenConfiguration, actor: Actor, person: Person | None = None) -> GoldenConfiguration:
+def activate_golden(
+    *, golden: GoldenConfiguration, actor: Actor, person: Person | None = None
+) -> GoldenConfiguration:
     """Make this the line's active configuration and retire the one before, in one transaction."""
     Line.objects.select_for_update().get(pk=golden.line_id)
     for before in GoldenConfiguration.objects.filter(line=golden.line_id, state=GoldenState.ACTIVE):

@@ -21,9 +21,13 @@ def sweep(*, now: datetime, actor: Actor) -> dict[str, int]:
         done["rung"] += 1
     for line in Line.objects.all():
         for part in overdue_captures(line, now)[:MOST_A_SWEEP]:
-            done["no_image"] += _fail_safe(part, Reason.NO_IMAGE, "the camera sent nothing for this trigger", actor)
+            done["no_image"] += _fail_safe(
+                part, Reason.NO_IMAGE, "the camera sent nothing for this trigger", actor
+            )
         for part in overdue_inspections(line, now)[:MOST_A_SWEEP]:
-            done["late"] += _fail_safe(part, Reason.INSPECTION_LATE, "no inspect worker answered in time", actor)
+            done["late"] += _fail_safe(
+                part, Reason.INSPECTION_LATE, "no inspect worker answered in time", actor
+            )
     return done
 
 

@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,214 +15,605 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Line',
+            name="Line",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=8, unique=True, validators=[django.core.validators.RegexValidator('^[A-Z][A-Z0-9]{0,7}$', 'Use 1 to 8 capital letters and digits, a letter first.')])),
-                ('name', models.CharField(max_length=100)),
-                ('mode', models.CharField(choices=[('two_tier', 'Two-tier: people judge grey parts'), ('automatic', 'Automatic: grey parts are rejected')], default='two_tier', max_length=16)),
-                ('capture_deadline_ms', models.PositiveIntegerField(default=3000, help_text='A triggered part without an image is held or rejected after this time.')),
-                ('inspect_deadline_ms', models.PositiveIntegerField(default=15000, help_text='A captured part without a decision is held or rejected after this time.')),
-                ('review_deadline_ms', models.PositiveIntegerField(default=600000, help_text='A held part without a verdict is rejected after this time.')),
-                ('commit_window_ms', models.PositiveIntegerField(default=3000, help_text='A verdict can be undone for this long before the PLC is told.', validators=[django.core.validators.MaxValueValidator(60000)])),
-                ('lease_ms', models.PositiveIntegerField(default=60000, help_text='A case returns to the queue after this.', validators=[django.core.validators.MinValueValidator(5000)])),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "code",
+                    models.CharField(
+                        max_length=8,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Z][A-Z0-9]{0,7}$",
+                                "Use 1 to 8 capital letters and digits, a letter first.",
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[
+                            ("two_tier", "Two-tier: people judge grey parts"),
+                            ("automatic", "Automatic: grey parts are rejected"),
+                        ],
+                        default="two_tier",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "capture_deadline_ms",
+                    models.PositiveIntegerField(
+                        default=3000,
+                        help_text="A triggered part without an image is held or rejected after this time.",
+                    ),
+                ),
+                (
+                    "inspect_deadline_ms",
+                    models.PositiveIntegerField(
+                        default=15000,
+                        help_text="A captured part without a decision is held or rejected after this time.",
+                    ),
+                ),
+                (
+                    "review_deadline_ms",
+                    models.PositiveIntegerField(
+                        default=600000, help_text="A held part without a verdict is rejected after this time."
+                    ),
+                ),
+                (
+                    "commit_window_ms",
+                    models.PositiveIntegerField(
+                        default=3000,
+                        help_text="A verdict can be undone for this long before the PLC is told.",
+                        validators=[django.core.validators.MaxValueValidator(60000)],
+                    ),
+                ),
+                (
+                    "lease_ms",
+                    models.PositiveIntegerField(
+                        default=60000,
+                        help_text="A case returns to the queue after this.",
+                        validators=[django.core.validators.MinValueValidator(5000)],
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PartType',
+            name="PartType",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=32, unique=True)),
-                ('name', models.CharField(max_length=100)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("code", models.CharField(max_length=32, unique=True)),
+                ("name", models.CharField(max_length=100)),
             ],
         ),
         migrations.CreateModel(
-            name='GoldenConfiguration',
+            name="GoldenConfiguration",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('model_name', models.CharField(max_length=100)),
-                ('model_sha256', models.CharField(max_length=64)),
-                ('family', models.CharField(max_length=32)),
-                ('grey_from', models.FloatField()),
-                ('grey_to', models.FloatField()),
-                ('preprocessing', models.JSONField(default=dict)),
-                ('camera', models.JSONField(blank=True, default=dict)),
-                ('sop_revision', models.CharField(default='1', max_length=32)),
-                ('content_sha256', models.CharField(blank=True, default='', editable=False, max_length=64)),
-                ('state', models.CharField(choices=[('draft', 'Draft'), ('locked', 'Locked'), ('active', 'Active'), ('retired', 'Retired')], default='draft', max_length=16)),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('locked_at', models.DateTimeField(blank=True, null=True)),
-                ('activated_at', models.DateTimeField(blank=True, null=True)),
-                ('activated_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('line', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='golden_configurations', to='inspection.line')),
-                ('part_type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='golden_configurations', to='inspection.parttype')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("model_name", models.CharField(max_length=100)),
+                ("model_sha256", models.CharField(max_length=64)),
+                ("family", models.CharField(max_length=32)),
+                ("grey_from", models.FloatField()),
+                ("grey_to", models.FloatField()),
+                ("preprocessing", models.JSONField(default=dict)),
+                ("camera", models.JSONField(blank=True, default=dict)),
+                ("sop_revision", models.CharField(default="1", max_length=32)),
+                ("content_sha256", models.CharField(blank=True, default="", editable=False, max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("draft", "Draft"),
+                            ("locked", "Locked"),
+                            ("active", "Active"),
+                            ("retired", "Retired"),
+                        ],
+                        default="draft",
+                        max_length=16,
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=0)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("locked_at", models.DateTimeField(blank=True, null=True)),
+                ("activated_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "activated_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "line",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="golden_configurations",
+                        to="inspection.line",
+                    ),
+                ),
+                (
+                    "part_type",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="golden_configurations",
+                        to="inspection.parttype",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'golden configuration',
+                "verbose_name": "golden configuration",
             },
         ),
         migrations.CreateModel(
-            name='Part',
+            name="Part",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('plc_part_id', models.CharField(max_length=32, unique=True, validators=[django.core.validators.RegexValidator('^[\\x21-\\x7e]{1,32}$', 'Printable ASCII, at most 32 characters.')])),
-                ('epoch', models.PositiveIntegerField()),
-                ('trigger_seq', models.PositiveBigIntegerField()),
-                ('serial', models.CharField(blank=True, db_index=True, default='', max_length=64)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('state', models.CharField(choices=[('triggered', 'Triggered'), ('captured', 'Captured'), ('inspected', 'Inspected'), ('held', 'Held'), ('disposed', 'Disposed')], default='triggered', max_length=16)),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('hold_reason', models.PositiveSmallIntegerField(blank=True, choices=[(0, 'Clear decision of the model'), (1, 'Score in the grey band'), (10, 'No image'), (11, 'Image cannot be read'), (12, 'Stored image does not match its sha256'), (13, 'No active golden configuration'), (14, 'Model file is missing or has the wrong hash'), (15, 'Score is not a finite number'), (16, 'Inspection failed repeatedly'), (17, 'Not inspected in time'), (20, 'Nobody decided before the deadline'), (30, 'Verdict of an inspector'), (31, 'Ruling of the quality expert')], null=True)),
-                ('triggered_at', models.DateTimeField(db_index=True)),
-                ('captured_at', models.DateTimeField(blank=True, null=True)),
-                ('held_at', models.DateTimeField(blank=True, null=True)),
-                ('disposed_at', models.DateTimeField(blank=True, null=True)),
-                ('rung_at', models.DateTimeField(blank=True, null=True)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('line', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='parts', to='inspection.line')),
-                ('part_type', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='parts', to='inspection.parttype')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "plc_part_id",
+                    models.CharField(
+                        max_length=32,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[\\x21-\\x7e]{1,32}$", "Printable ASCII, at most 32 characters."
+                            )
+                        ],
+                    ),
+                ),
+                ("epoch", models.PositiveIntegerField()),
+                ("trigger_seq", models.PositiveBigIntegerField()),
+                ("serial", models.CharField(blank=True, db_index=True, default="", max_length=64)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("triggered", "Triggered"),
+                            ("captured", "Captured"),
+                            ("inspected", "Inspected"),
+                            ("held", "Held"),
+                            ("disposed", "Disposed"),
+                        ],
+                        default="triggered",
+                        max_length=16,
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=0)),
+                (
+                    "hold_reason",
+                    models.PositiveSmallIntegerField(
+                        blank=True,
+                        choices=[
+                            (0, "Clear decision of the model"),
+                            (1, "Score in the grey band"),
+                            (10, "No image"),
+                            (11, "Image cannot be read"),
+                            (12, "Stored image does not match its sha256"),
+                            (13, "No active golden configuration"),
+                            (14, "Model file is missing or has the wrong hash"),
+                            (15, "Score is not a finite number"),
+                            (16, "Inspection failed repeatedly"),
+                            (17, "Not inspected in time"),
+                            (20, "Nobody decided before the deadline"),
+                            (30, "Verdict of an inspector"),
+                            (31, "Ruling of the quality expert"),
+                        ],
+                        null=True,
+                    ),
+                ),
+                ("triggered_at", models.DateTimeField(db_index=True)),
+                ("captured_at", models.DateTimeField(blank=True, null=True)),
+                ("held_at", models.DateTimeField(blank=True, null=True)),
+                ("disposed_at", models.DateTimeField(blank=True, null=True)),
+                ("rung_at", models.DateTimeField(blank=True, null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "line",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="parts",
+                        to="inspection.line",
+                    ),
+                ),
+                (
+                    "part_type",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="parts",
+                        to="inspection.parttype",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Inspection',
+            name="Inspection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('score', models.FloatField(blank=True, null=True)),
-                ('decision', models.CharField(blank=True, choices=[('GOOD', 'Good'), ('GREY', 'Grey'), ('BAD', 'Bad')], default='', max_length=8)),
-                ('problem', models.CharField(blank=True, default='', max_length=300)),
-                ('map_file', models.CharField(blank=True, default='', max_length=200)),
-                ('decided_by', models.CharField(max_length=100)),
-                ('finished_at', models.DateTimeField()),
-                ('latency_ms', models.JSONField(default=dict)),
-                ('golden', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='inspections', to='inspection.goldenconfiguration')),
-                ('part', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='inspections', to='inspection.part')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("score", models.FloatField(blank=True, null=True)),
+                (
+                    "decision",
+                    models.CharField(
+                        blank=True,
+                        choices=[("GOOD", "Good"), ("GREY", "Grey"), ("BAD", "Bad")],
+                        default="",
+                        max_length=8,
+                    ),
+                ),
+                ("problem", models.CharField(blank=True, default="", max_length=300)),
+                ("map_file", models.CharField(blank=True, default="", max_length=200)),
+                ("decided_by", models.CharField(max_length=100)),
+                ("finished_at", models.DateTimeField()),
+                ("latency_ms", models.JSONField(default=dict)),
+                (
+                    "golden",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="inspections",
+                        to="inspection.goldenconfiguration",
+                    ),
+                ),
+                (
+                    "part",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="inspections",
+                        to="inspection.part",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Image',
+            name="Image",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('view', models.CharField(default='main', max_length=32)),
-                ('file', models.CharField(max_length=200)),
-                ('sha256', models.CharField(db_index=True, max_length=64)),
-                ('byte_count', models.PositiveIntegerField()),
-                ('width', models.PositiveIntegerField(blank=True, null=True)),
-                ('height', models.PositiveIntegerField(blank=True, null=True)),
-                ('problem', models.CharField(blank=True, default='', max_length=300)),
-                ('received_at', models.DateTimeField()),
-                ('part', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='images', to='inspection.part')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("view", models.CharField(default="main", max_length=32)),
+                ("file", models.CharField(max_length=200)),
+                ("sha256", models.CharField(db_index=True, max_length=64)),
+                ("byte_count", models.PositiveIntegerField()),
+                ("width", models.PositiveIntegerField(blank=True, null=True)),
+                ("height", models.PositiveIntegerField(blank=True, null=True)),
+                ("problem", models.CharField(blank=True, default="", max_length=300)),
+                ("received_at", models.DateTimeField()),
+                (
+                    "part",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="images",
+                        to="inspection.part",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Disposition',
+            name="Disposition",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('outcome', models.CharField(choices=[('PASS', 'Pass'), ('REJECT', 'Reject'), ('HOLD', 'Hold')], max_length=8)),
-                ('is_final', models.BooleanField()),
-                ('source', models.PositiveSmallIntegerField(choices=[(1, 'Model'), (2, 'Human'), (3, 'Fail-safe default'), (4, 'Changed verdict')])),
-                ('reason', models.PositiveSmallIntegerField(choices=[(0, 'Clear decision of the model'), (1, 'Score in the grey band'), (10, 'No image'), (11, 'Image cannot be read'), (12, 'Stored image does not match its sha256'), (13, 'No active golden configuration'), (14, 'Model file is missing or has the wrong hash'), (15, 'Score is not a finite number'), (16, 'Inspection failed repeatedly'), (17, 'Not inspected in time'), (20, 'Nobody decided before the deadline'), (30, 'Verdict of an inspector'), (31, 'Ruling of the quality expert')])),
-                ('note', models.CharField(blank=True, default='', max_length=300)),
-                ('decided_at', models.DateTimeField()),
-                ('person', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('inspection', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='dispositions', to='inspection.inspection')),
-                ('part', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='dispositions', to='inspection.part')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[("PASS", "Pass"), ("REJECT", "Reject"), ("HOLD", "Hold")], max_length=8
+                    ),
+                ),
+                ("is_final", models.BooleanField()),
+                (
+                    "source",
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "Model"), (2, "Human"), (3, "Fail-safe default"), (4, "Changed verdict")]
+                    ),
+                ),
+                (
+                    "reason",
+                    models.PositiveSmallIntegerField(
+                        choices=[
+                            (0, "Clear decision of the model"),
+                            (1, "Score in the grey band"),
+                            (10, "No image"),
+                            (11, "Image cannot be read"),
+                            (12, "Stored image does not match its sha256"),
+                            (13, "No active golden configuration"),
+                            (14, "Model file is missing or has the wrong hash"),
+                            (15, "Score is not a finite number"),
+                            (16, "Inspection failed repeatedly"),
+                            (17, "Not inspected in time"),
+                            (20, "Nobody decided before the deadline"),
+                            (30, "Verdict of an inspector"),
+                            (31, "Ruling of the quality expert"),
+                        ]
+                    ),
+                ),
+                ("note", models.CharField(blank=True, default="", max_length=300)),
+                ("decided_at", models.DateTimeField()),
+                (
+                    "person",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "inspection",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="dispositions",
+                        to="inspection.inspection",
+                    ),
+                ),
+                (
+                    "part",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="dispositions",
+                        to="inspection.part",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='line',
-            name='part_type',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='inspection.parttype'),
+            model_name="line",
+            name="part_type",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="lines", to="inspection.parttype"
+            ),
         ),
         migrations.CreateModel(
-            name='Station',
+            name="Station",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=8, unique=True, validators=[django.core.validators.RegexValidator('^[A-Z][A-Z0-9]{0,7}$', 'Use 1 to 8 capital letters and digits, a letter first.')])),
-                ('hold_mailbox', models.CharField(max_length=8, unique=True, validators=[django.core.validators.RegexValidator('^[A-Z][A-Z0-9]{0,7}$', 'Use 1 to 8 capital letters and digits, a letter first.')])),
-                ('name', models.CharField(max_length=100)),
-                ('camera', models.JSONField(blank=True, default=dict)),
-                ('epoch', models.PositiveIntegerField(default=1, help_text='Counts resets of the trigger counter.')),
-                ('max_pixels', models.PositiveIntegerField(default=60000000, help_text='A larger image is refused before it is decoded.')),
-                ('line', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='stations', to='inspection.line')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "code",
+                    models.CharField(
+                        max_length=8,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Z][A-Z0-9]{0,7}$",
+                                "Use 1 to 8 capital letters and digits, a letter first.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "hold_mailbox",
+                    models.CharField(
+                        max_length=8,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Z][A-Z0-9]{0,7}$",
+                                "Use 1 to 8 capital letters and digits, a letter first.",
+                            )
+                        ],
+                    ),
+                ),
+                ("name", models.CharField(max_length=100)),
+                ("camera", models.JSONField(blank=True, default=dict)),
+                (
+                    "epoch",
+                    models.PositiveIntegerField(default=1, help_text="Counts resets of the trigger counter."),
+                ),
+                (
+                    "max_pixels",
+                    models.PositiveIntegerField(
+                        default=60000000, help_text="A larger image is refused before it is decoded."
+                    ),
+                ),
+                (
+                    "line",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="stations",
+                        to="inspection.line",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(
-            model_name='part',
-            name='station',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='parts', to='inspection.station'),
+            model_name="part",
+            name="station",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="parts", to="inspection.station"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='inspection',
-            constraint=models.UniqueConstraint(fields=('part',), name='a_part_is_inspected_once_at_its_station'),
+            model_name="inspection",
+            constraint=models.UniqueConstraint(
+                fields=("part",), name="a_part_is_inspected_once_at_its_station"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='inspection',
-            constraint=models.CheckConstraint(condition=models.Q(('decision', ''), models.Q(('decision__in', ['GOOD', 'GREY', 'BAD']), ('golden__isnull', False), ('score__gte', 0.0), ('score__lte', 1.0)), _connector='OR'), name='a_decision_has_a_finite_score_and_a_golden_configuration'),
+            model_name="inspection",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("decision", ""),
+                    models.Q(
+                        ("decision__in", ["GOOD", "GREY", "BAD"]),
+                        ("golden__isnull", False),
+                        ("score__gte", 0.0),
+                        ("score__lte", 1.0),
+                    ),
+                    _connector="OR",
+                ),
+                name="a_decision_has_a_finite_score_and_a_golden_configuration",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='image',
-            constraint=models.UniqueConstraint(fields=('part', 'view'), name='a_part_has_one_image_per_view'),
+            model_name="image",
+            constraint=models.UniqueConstraint(fields=("part", "view"), name="a_part_has_one_image_per_view"),
         ),
         migrations.AddConstraint(
-            model_name='disposition',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_final', True)), fields=('part',), name='a_part_has_one_final_disposition'),
+            model_name="disposition",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_final", True)),
+                fields=("part",),
+                name="a_part_has_one_final_disposition",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='disposition',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_final', False)), fields=('part',), name='a_part_is_held_at_most_once'),
+            model_name="disposition",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_final", False)), fields=("part",), name="a_part_is_held_at_most_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='disposition',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('is_final', True), ('outcome__in', ['PASS', 'REJECT'])), models.Q(('is_final', False), ('outcome', 'HOLD')), _connector='OR'), name='only_pass_and_reject_are_final'),
+            model_name="disposition",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("is_final", True), ("outcome__in", ["PASS", "REJECT"])),
+                    models.Q(("is_final", False), ("outcome", "HOLD")),
+                    _connector="OR",
+                ),
+                name="only_pass_and_reject_are_final",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='disposition',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('outcome', 'PASS'), _negated=True), models.Q(('inspection__isnull', False), ('reason', 0), ('source', 1)), models.Q(('person__isnull', False), ('source__in', [2, 4])), _connector='OR'), name='a_pass_needs_a_clear_inspection_or_a_person'),
+            model_name="disposition",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("outcome", "PASS"), _negated=True),
+                    models.Q(("inspection__isnull", False), ("reason", 0), ("source", 1)),
+                    models.Q(("person__isnull", False), ("source__in", [2, 4])),
+                    _connector="OR",
+                ),
+                name="a_pass_needs_a_clear_inspection_or_a_person",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='line',
-            constraint=models.CheckConstraint(condition=models.Q(('mode__in', ['two_tier', 'automatic'])), name='a_line_has_a_known_mode'),
+            model_name="line",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("mode__in", ["two_tier", "automatic"])), name="a_line_has_a_known_mode"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='goldenconfiguration',
-            constraint=models.UniqueConstraint(fields=('line', 'number'), name='a_golden_configuration_has_its_number'),
+            model_name="goldenconfiguration",
+            constraint=models.UniqueConstraint(
+                fields=("line", "number"), name="a_golden_configuration_has_its_number"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='goldenconfiguration',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'active')), fields=('line',), name='a_line_has_one_active_golden_configuration'),
+            model_name="goldenconfiguration",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "active")),
+                fields=("line",),
+                name="a_line_has_one_active_golden_configuration",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='goldenconfiguration',
-            constraint=models.CheckConstraint(condition=models.Q(('grey_from__gte', 0.0), ('grey_from__lte', models.F('grey_to')), ('grey_to__lte', 1.0)), name='the_grey_band_lies_between_0_and_1'),
+            model_name="goldenconfiguration",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("grey_from__gte", 0.0), ("grey_from__lte", models.F("grey_to")), ("grey_to__lte", 1.0)
+                ),
+                name="the_grey_band_lies_between_0_and_1",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='goldenconfiguration',
-            constraint=models.CheckConstraint(condition=models.Q(('state', 'draft'), models.Q(('content_sha256', ''), _negated=True), _connector='OR'), name='a_locked_golden_configuration_is_hashed'),
+            model_name="goldenconfiguration",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("state", "draft"), models.Q(("content_sha256", ""), _negated=True), _connector="OR"
+                ),
+                name="a_locked_golden_configuration_is_hashed",
+            ),
         ),
         migrations.AddIndex(
-            model_name='part',
-            index=models.Index(condition=models.Q(('state', 'disposed'), _negated=True), fields=['state', 'triggered_at'], name='part_on_its_way'),
+            model_name="part",
+            index=models.Index(
+                condition=models.Q(("state", "disposed"), _negated=True),
+                fields=["state", "triggered_at"],
+                name="part_on_its_way",
+            ),
         ),
         migrations.AddIndex(
-            model_name='part',
-            index=models.Index(fields=['line', '-id'], name='part_of_line_newest_first'),
+            model_name="part",
+            index=models.Index(fields=["line", "-id"], name="part_of_line_newest_first"),
         ),
         migrations.AddConstraint(
-            model_name='part',
-            constraint=models.UniqueConstraint(fields=('station', 'epoch', 'trigger_seq'), name='a_trigger_makes_exactly_one_part'),
+            model_name="part",
+            constraint=models.UniqueConstraint(
+                fields=("station", "epoch", "trigger_seq"), name="a_trigger_makes_exactly_one_part"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='part',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['triggered', 'captured', 'inspected', 'held', 'disposed'])), name='a_part_is_in_a_known_state'),
+            model_name="part",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["triggered", "captured", "inspected", "held", "disposed"])),
+                name="a_part_is_in_a_known_state",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='part',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'held'), _negated=True), models.Q(('held_at__isnull', False), ('hold_reason__isnull', False)), _connector='OR'), name='a_held_part_says_why_and_since_when'),
+            model_name="part",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "held"), _negated=True),
+                    models.Q(("held_at__isnull", False), ("hold_reason__isnull", False)),
+                    _connector="OR",
+                ),
+                name="a_held_part_says_why_and_since_when",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='part',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'disposed'), _negated=True), ('disposed_at__isnull', False), _connector='OR'), name='a_disposed_part_says_when'),
+            model_name="part",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "disposed"), _negated=True),
+                    ("disposed_at__isnull", False),
+                    _connector="OR",
+                ),
+                name="a_disposed_part_says_when",
+            ),
         ),
     ]

@@ -9,7 +9,9 @@ from django.db.models import Q
 from inspection.states import Mode
 
 # Codes go into PLC tag names and part ids, so they are what a Logix tag name may be.
-code_validator = RegexValidator(r"^[A-Z][A-Z0-9]{0,7}$", "Use 1 to 8 capital letters and digits, a letter first.")
+code_validator = RegexValidator(
+    r"^[A-Z][A-Z0-9]{0,7}$", "Use 1 to 8 capital letters and digits, a letter first."
+)
 
 
 class PartType(models.Model):
@@ -42,7 +44,9 @@ class Line(models.Model):
         help_text="A verdict can be undone for this long before the PLC is told.",
     )
     lease_ms = models.PositiveIntegerField(
-        default=60_000, validators=[MinValueValidator(5_000)], help_text="A case returns to the queue after this."
+        default=60_000,
+        validators=[MinValueValidator(5_000)],
+        help_text="A case returns to the queue after this.",
     )
 
     class Meta:

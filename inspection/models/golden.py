@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from audit.models import Stateful
 from inspection.models.floor import Line, PartType
 from inspection.states import GOLDEN_TRANSITIONS, GoldenState
 
@@ -16,7 +17,7 @@ class FrozenConfigurationError(Exception):
     """A golden configuration that is no draft was to be changed."""
 
 
-class GoldenConfiguration(models.Model):
+class GoldenConfiguration(Stateful):
     """Model hash, thresholds, preprocessing, camera and SOP revision of one line; one is active at a time.
 
     A score below `grey_from` is GOOD, one from `grey_to` on is BAD, between them GREY.
@@ -50,7 +51,6 @@ class GoldenConfiguration(models.Model):
     sop_revision = models.CharField(max_length=32, default="1")
     content_sha256 = models.CharField(max_length=64, blank=True, default="", editable=False)
     state = models.CharField(max_length=16, choices=GoldenState.choices, default=GoldenState.DRAFT)
-    version = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
     locked_at = models.DateTimeField(null=True, blank=True)
     activated_at = models.DateTimeField(null=True, blank=True)
@@ -63,7 +63,9 @@ class GoldenConfiguration(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["line", "number"], name="a_golden_configuration_has_its_number"),
             models.UniqueConstraint(
-                fields=["line"], condition=Q(state=GoldenState.ACTIVE), name="a_line_has_one_active_golden_configuration"
+                fields=["line"],
+                condition=Q(state=GoldenState.ACTIVE),
+                name="a_line_has_one_active_golden_configuration",
             ),
             models.CheckConstraint(
                 condition=Q(grey_from__gte=0.0, grey_to__lte=1.0, grey_from__lte=F("grey_to")),
@@ -80,7 +82,9 @@ class GoldenConfiguration(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding and self.state != GoldenState.DRAFT:
-            raise FrozenConfigurationError(f"{self} is {self.state}: make a new golden configuration instead.")
+            raise FrozenConfigurationError(
+                f"{self} is {self.state}: make a new golden configuration instead."
+            )
         super().save(*args, **kwargs)
 
     def computed_sha256(self) -> str:

@@ -7,12 +7,13 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
+from audit.models import Stateful
 from inspection.models.floor import Line, PartType, Station
 from inspection.models.golden import GoldenConfiguration
 from inspection.states import PART_TRANSITIONS, Decision, Outcome, PartState, Reason, Source
 
 
-class Part(models.Model):
+class Part(Stateful):
     """One physical part at one station: made by a trigger, ended by exactly one final disposition."""
 
     TRANSITIONS = PART_TRANSITIONS
@@ -30,7 +31,6 @@ class Part(models.Model):
     serial = models.CharField(max_length=64, blank=True, default="", db_index=True)
     metadata = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=16, choices=PartState.choices, default=PartState.TRIGGERED)
-    version = models.PositiveIntegerField(default=0)
     hold_reason = models.PositiveSmallIntegerField(choices=Reason.choices, null=True, blank=True)
     triggered_at = models.DateTimeField(db_index=True)
     captured_at = models.DateTimeField(null=True, blank=True)
@@ -44,7 +44,9 @@ class Part(models.Model):
             models.UniqueConstraint(
                 fields=["station", "epoch", "trigger_seq"], name="a_trigger_makes_exactly_one_part"
             ),
-            models.CheckConstraint(condition=Q(state__in=PartState.values), name="a_part_is_in_a_known_state"),
+            models.CheckConstraint(
+                condition=Q(state__in=PartState.values), name="a_part_is_in_a_known_state"
+            ),
             models.CheckConstraint(
                 condition=~Q(state=PartState.HELD) | Q(hold_reason__isnull=False, held_at__isnull=False),
                 name="a_held_part_says_why_and_since_when",
@@ -57,7 +59,9 @@ class Part(models.Model):
         indexes: ClassVar = [
             # The sweeper, the queue and the station ask for the few parts that are not disposed.
             models.Index(
-                fields=["state", "triggered_at"], condition=~Q(state=PartState.DISPOSED), name="part_on_its_way"
+                fields=["state", "triggered_at"],
+                condition=~Q(state=PartState.DISPOSED),
+                name="part_on_its_way",
             ),
             models.Index(fields=["line", "-id"], name="part_of_line_newest_first"),
         ]

@@ -1,0 +1,127 @@
+"""REST of inspection: captures in, images and defect maps out."""
+
+import io
+from typing import Any, cast
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from PIL import Image as Pillow
+from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.parsers import FormParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import DeviceAccount, Person, Role
+from accounts.permissions import CameraDevice, holds
+from accounts.queries import has_role_on
+from audit.actor import Actor
+from inspection import actions, storage
+from inspection.forms import CaptureForm
+from inspection.models import Image, Inspection, Part
+from vision.images import ImageError, decode
+
+
+class DifferentImage(APIException):
+    status_code = 409
+    default_code = "different_image"
+
+
+class TriggerGap(APIException):
+    status_code = 422
+    default_code = "trigger_gap"
+
+
+class UnreadableImage(APIException):
+    """422, and yet the part is safe: it was held or rejected, and the answer names it."""
+
+    status_code = 422
+    default_code = "unreadable_image"
+
+    def __init__(self, detail: str, extra: dict[str, Any]) -> None:
+        super().__init__(detail)
+        self.extra = extra
+
+
+class Captures(APIView):
+    permission_classes = (CameraDevice,)
+    parser_classes = (MultiPartParser, FormParser)
+
+    @extend_schema(request=CaptureForm, responses={201: dict, 200: dict, 409: dict, 422: dict})
+    def post(self, request: Request) -> Response:
+        form = CaptureForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        sent = dict(form.validated_data)
+        camera = cast(DeviceAccount, request.user)
+        if camera.station_code not in {"", sent["station"].code}:
+            raise PermissionDenied(f"This camera belongs to station {camera.station_code}.")
+        try:
+            done = actions.capture(data=sent.pop("image").read(), actor=Actor.device(camera), **sent)
+        except actions.DifferentImageError as conflict:
+            raise DifferentImage(str(conflict)) from conflict
+        except actions.TriggerGapError as gap:
+            raise TriggerGap(str(gap)) from gap
+        body = {"part": done.part.pk, "inspection": done.part.plc_part_id, "state": done.part.state}
+        if done.image.problem:
+            raise UnreadableImage(done.image.problem, body)
+        return Response(body, status=201 if done.is_new else 200)
+
+
+# What a browser can show as it is; anything else is shown as PNG, the stored bytes stay untouched.
+_SHOWN_AS_IS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"RIFF": "image/webp"}
+
+
+class PartPicture(APIView):
+    """Base of the image and the map of a part, for people with a role on its line."""
+
+    permission_classes = (holds(*Role),)
+
+    def part(self, request: Request, part_id: int) -> Part:
+        part = get_object_or_404(Part.objects.select_related("line", "station"), pk=part_id)
+        if not has_role_on(cast(Person, request.user), part.line.code, *Role):
+            raise PermissionDenied(f"You have no role on line {part.line.code}.")
+        return part
+
+
+class PartImage(PartPicture):
+    @extend_schema(responses={(200, "image/*"): bytes})
+    def get(self, request: Request, part_id: int) -> HttpResponse:
+        part = self.part(request, part_id)
+        image = get_object_or_404(Image, part=part, view=request.query_params.get("view", "main"))
+        data = storage.read(image.file)
+        kind = next((kind for magic, kind in _SHOWN_AS_IS.items() if data.startswith(magic)), None)
+        if kind is None or image.problem:
+            data, kind = _as_png(data, part.station.max_pixels), "image/png"
+        return _picture(data, kind)
+
+
+class PartMap(PartPicture):
+    @extend_schema(responses={(200, "image/png"): bytes})
+    def get(self, request: Request, part_id: int) -> HttpResponse:
+        inspection = get_object_or_404(
+            Inspection.objects.exclude(map_file=""), part=self.part(request, part_id)
+        )
+        return _picture(storage.read(inspection.map_file), "image/png")
+
+
+class NoPicture(APIException):
+    status_code = 404
+    default_code = "no_picture"
+
+
+def _as_png(data: bytes, max_pixels: int) -> bytes:
+    try:
+        pixels = decode(data, max_pixels=max_pixels)
+    except ImageError as problem:
+        raise NoPicture(str(problem)) from problem
+    file = io.BytesIO()
+    Pillow.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def _picture(data: bytes, kind: str) -> HttpResponse:
+    response = HttpResponse(data, content_type=kind)
+    response["Cache-Control"] = "private, max-age=86400, immutable"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
