@@ -171,7 +171,9 @@ def show_progress(pip: "subprocess.Popen[str]", log: IO[str]) -> None:
             return
         log.write(line)
         log.flush()
-        if match := re.match(r"Collecting ([\w.-]+)", line):
+        if match := re.match(
+            r"(?:Collecting|Processing)(?: \S*/| )([A-Za-z0-9_.]+(?:-[A-Za-z][\w.]*)*)", line
+        ):
             found.add(match[1].lower())
             print(f"  {len(found)} of at most {total}: {match[1]}", flush=True)
         elif match := re.match(r"\s+Downloading .*/?(\S+) \((.*[GM]B)\)", line):
