@@ -112,8 +112,10 @@ export class Panel {
     const known = score !== null && greyFrom !== null && greyTo !== null;
     scale.hidden = !known;
     if (known) {
-      // Percent geometry by the CSSOM: the policy forbids style attributes, not this.
-      place(this.#one("[data-score-band]"), greyFrom, greyTo);
+      // Geometry by the CSSOM: the policy forbids style attributes, not this.
+      const axis = this.#one("[data-score-axis]");
+      axis.style.setProperty("--from", `${100 * greyFrom}%`);
+      axis.style.setProperty("--to", `${100 * Math.max(greyFrom, greyTo)}%`);
       this.#one("[data-score-mark]").style.left = `${100 * Math.min(1, Math.max(0, score))}%`;
       this.#text("grey-from", greyFrom.toFixed(2));
       this.#text("grey-to", greyTo.toFixed(2));
@@ -148,14 +150,4 @@ export class Panel {
   #all(selector) {
     return this.#root.querySelectorAll(selector);
   }
-}
-
-/**
- * @param {HTMLElement} band
- * @param {number} from
- * @param {number} to
- */
-function place(band, from, to) {
-  band.style.left = `${100 * from}%`;
-  band.style.width = `${100 * Math.max(0, to - from)}%`;
 }
