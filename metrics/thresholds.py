@@ -57,14 +57,15 @@ def decision(score: float, grey_from: float, grey_to: float) -> Decision:
 
 
 def propose_thresholds(
-    good_scores: Scores, bad_scores: Scores = (), *, max_underkill: float = 0.05
+    good_scores: Scores, bad_scores: Scores = (), *, max_underkill: float = 0.05, max_overkill: float = 0.01
 ) -> Thresholds:
     """Propose a grey band that is wide without evidence and narrows as graded bad parts arrive.
 
     good_scores, bad_scores  scores 0..1 of parts the model was not fitted on
     max_underkill            share of the graded bad parts that may lie below grey_from
+    max_overkill             share of the good parts that may lie at grey_to or above, once bad parts are known
 
-    Without bad parts: half of the good parts pass, and only what lies far beyond every good part is rejected.
+    Without bad parts: the most ordinary 30 % of the good parts pass, and only what lies far beyond every good part is rejected.
     With n bad parts each threshold goes n / (n + 20) of the way to where the evidence puts it; but where
     bad parts are seen to lie below, grey_from goes down at once and all the way.
 
@@ -76,16 +77,21 @@ def propose_thresholds(
         raise ValueError("Thresholds need the scores of at least one good part.")
     if not 0 <= max_underkill < 1:
         raise ValueError(f"max_underkill is a share from 0 to below 1, not {max_underkill}.")
+    if not 0 <= max_overkill < 1:
+        raise ValueError(f"max_overkill is a share from 0 to below 1, not {max_overkill}.")
     highest_good = float(good.max())
     grey_from = float(np.quantile(good, UNSEEN_GOOD_SHARE))
     grey_to = max(UNSEEN_GREY_TO, (1 + highest_good) / 2)
-    reason = f"No graded bad part yet: the more ordinary half of {len(good)} good parts passes, the rest is looked at."
+    reason = (
+        f"No graded bad part yet: the most ordinary {UNSEEN_GOOD_SHARE:.0%} of {len(good)} good parts pass."
+    )
     if len(bad):
         trust = len(bad) / (len(bad) + HALF_TRUST_N)
         escapes = math.floor(max_underkill * len(bad))
         seen_from = float(np.sort(bad)[escapes])
         grey_from = min(seen_from, grey_from + trust * (seen_from - grey_from))
-        seen_to = min(1.0, math.nextafter(highest_good, 2.0))
+        rejected = math.floor(max_overkill * len(good))
+        seen_to = min(1.0, math.nextafter(float(np.sort(good)[-1 - rejected]), 2.0))
         grey_to = grey_to + trust * (seen_to - grey_to)
         # Bad parts that lie above every good one leave no grey between; the cut then sits in the middle.
         if grey_from > grey_to:

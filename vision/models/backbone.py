@@ -60,9 +60,9 @@ class Backbone(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         net: Any = EfficientNet.from_name(EFFICIENTNET_LITE0.architecture).eval()
-        self.stem: nn.Module = net._conv_stem  # noqa: SLF001 - the package names its layers privately
-        self.stem_norm: nn.Module = net._bn0  # noqa: SLF001
-        self.blocks = nn.ModuleList(net._blocks[: FAR_BLOCK + 1])  # noqa: SLF001
+        self.stem: nn.Module = net._conv_stem
+        self.stem_norm: nn.Module = net._bn0
+        self.blocks = nn.ModuleList(net._blocks[: FAR_BLOCK + 1])
         self.relu6 = nn.ReLU6()
 
     def fold_batch_norms(self) -> None:
