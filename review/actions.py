@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -16,6 +17,7 @@ from review.models import Case, Ruling, Verdict
 from review.states import CaseState, ClosedBy, Grade, VerdictWord
 
 MOST_A_SWEEP = 200
+LEASE_OVER = "Your lease on this case has ended. It is back in the queue; take the next one."
 
 
 class LeaseError(Exception):
@@ -50,7 +52,7 @@ def lease(*, person: Person, lines: queries.Lines) -> Case | None:
     actor, now = Actor.person(person), timezone.now()
     open_cases(actor=Actor.system("review"))
     mine = queries.leased_case(person.pk)
-    if mine and mine.lease_expires_at and mine.lease_expires_at > now:
+    if mine and mine.lease_expires_at and min(mine.lease_expires_at, mine.deadline_at) > now:
         return renew_lease(case=mine, person=person, token=mine.lease_token)
     for case in queries.waiting_cases(lines).exclude(deadline_at__lt=now)[:20]:
         try:
@@ -79,14 +81,18 @@ def _put_on_screen(case: Case, person: Person, actor: Actor, *, verb: str = "lea
     )
 
 
-_NO_LEASE = {"reviewer": None, "lease_token": "", "lease_expires_at": None}
+_NO_LEASE: dict[str, Any] = {"reviewer": None, "lease_token": "", "lease_expires_at": None}
 
 
 def renew_lease(*, case: Case, person: Person, token: str) -> Case:
     """Keep the case on the screen; LeaseError if it is no longer this person's."""
     expires_at = timezone.now() + timedelta(milliseconds=case.part.line.lease_ms)
     kept = Case.objects.filter(
-        pk=case.pk, state=CaseState.LEASED, reviewer=person, lease_token=token, lease_expires_at__gt=timezone.now()
+        pk=case.pk,
+        state=CaseState.LEASED,
+        reviewer=person,
+        lease_token=token,
+        lease_expires_at__gt=timezone.now(),
     ).update(lease_expires_at=expires_at)
     if not kept:
         raise LeaseError("This case is no longer on your screen. Take the next one.")
@@ -94,9 +100,9 @@ def renew_lease(*, case: Case, person: Person, token: str) -> Case:
     return case
 
 
-def return_case(*, case: Case, person: Person) -> None:
-    """Give the case back to the queue undecided."""
-    if case.state != CaseState.LEASED or case.reviewer_id != person.pk:
+def return_case(*, case: Case, person: Person, token: str = "") -> None:
+    """Give the case back to the queue undecided; with a token, only if it is the lease of that token."""
+    if case.state != CaseState.LEASED or case.reviewer_id != person.pk or token not in {"", case.lease_token}:
         raise LeaseError("This case is not on your screen.")
     move(case, CaseState.WAITING, actor=Actor.person(person), verb="returned", **_NO_LEASE)
 
@@ -120,10 +126,7 @@ def give_verdict(
 
     Raises LeaseError if the case is not leased to this person under this token, TooLateError if it is decided.
     """
-    earlier = Verdict.objects.filter(person=person, idempotency_key=idempotency_key).first()
-    if earlier:
-        if earlier.case_id != case.pk or earlier.verdict != verdict:
-            raise TooLateError("This Idempotency-Key was used for another verdict. Use a new key for each verdict.")
+    if earlier := _verdict_under(idempotency_key, case, person, verdict, is_escalation=is_escalation):
         return earlier
     if case.state in {CaseState.DECIDED, CaseState.TIED, CaseState.CLOSED}:
         raise TooLateError("This case is decided already.")
@@ -135,7 +138,7 @@ def give_verdict(
         or case.lease_expires_at is None
         or case.lease_expires_at <= now
     ):
-        raise LeaseError("Your lease on this case has ended. It is back in the queue; take the next one.")
+        raise LeaseError(LEASE_OVER)
     if case.deadline_at <= now:
         raise TooLateError("The deadline of this case has passed; the fail-safe disposition is on its way.")
     try:
@@ -163,11 +166,28 @@ def give_verdict(
             )
     except (IntegrityError, StaleState) as raced:
         # The same request twice at the same moment: the first one counts for both.
-        earlier = Verdict.objects.filter(person=person, idempotency_key=idempotency_key).first()
-        if earlier and earlier.case_id == case.pk and earlier.verdict == verdict:
+        if earlier := _verdict_under(idempotency_key, case, person, verdict, is_escalation=is_escalation):
             return earlier
+        if Case.objects.filter(pk=case.pk, state__in=[CaseState.WAITING, CaseState.LEASED]).exists():
+            raise LeaseError(LEASE_OVER) from raced
         raise TooLateError("This case was decided at the same moment.") from raced
     return given
+
+
+def _verdict_under(
+    idempotency_key: str, case: Case, person: Person, verdict: VerdictWord, *, is_escalation: bool
+) -> Verdict | None:
+    """What this key has given already; TooLateError if that was something else."""
+    earlier = Verdict.objects.filter(person=person, idempotency_key=idempotency_key).first()
+    if earlier and (earlier.case_id, earlier.verdict, earlier.is_escalation) != (
+        case.pk,
+        verdict,
+        is_escalation,
+    ):
+        raise TooLateError(
+            "This Idempotency-Key was used for another verdict. Use a new key for each verdict."
+        )
+    return earlier
 
 
 @transaction.atomic
@@ -187,6 +207,9 @@ def commit_verdict(*, verdict: Verdict, actor: Actor) -> None:
     """Carry a verdict out: PASS and REJECT dispose the part, CANNOT_TELL makes a tie."""
     case = verdict.case
     with transaction.atomic():
+        if case.part.state == PartState.DISPOSED:
+            _close(case, ClosedBy.ELSEWHERE, actor)
+            return
         if verdict.verdict == VerdictWord.CANNOT_TELL:
             move(case, CaseState.TIED, actor=actor, details={"is_escalation": verdict.is_escalation})
             return

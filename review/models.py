@@ -6,18 +6,18 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from audit.models import Stateful
 from inspection.models import Part
 from review.states import CASE_TRANSITIONS, CaseState, ClosedBy, Grade, VerdictWord
 
 
-class Case(models.Model):
+class Case(Stateful):
     """One held part in the review queue. While it is leased, one reviewer has it on the screen until a time."""
 
     TRANSITIONS = CASE_TRANSITIONS
 
     part = models.OneToOneField(Part, primary_key=True, on_delete=models.PROTECT, related_name="case")
     state = models.CharField(max_length=16, choices=CaseState.choices, default=CaseState.WAITING)
-    version = models.PositiveIntegerField(default=0)
     opened_at = models.DateTimeField()
     deadline_at = models.DateTimeField()
     reviewer = models.ForeignKey(
@@ -40,13 +40,19 @@ class Case(models.Model):
                 name="a_closed_case_says_when_and_by_what",
             ),
             models.UniqueConstraint(
-                fields=["reviewer"], condition=Q(state=CaseState.LEASED), name="a_reviewer_leases_one_case_at_a_time"
+                fields=["reviewer"],
+                condition=Q(state=CaseState.LEASED),
+                name="a_reviewer_leases_one_case_at_a_time",
             ),
-            models.CheckConstraint(condition=Q(state__in=CaseState.values), name="a_case_is_in_a_known_state"),
+            models.CheckConstraint(
+                condition=Q(state__in=CaseState.values), name="a_case_is_in_a_known_state"
+            ),
         ]
         indexes: ClassVar = [
             models.Index(
-                fields=["state", "deadline_at"], condition=~Q(state=CaseState.CLOSED), name="case_in_the_queue"
+                fields=["state", "deadline_at"],
+                condition=~Q(state=CaseState.CLOSED),
+                name="case_in_the_queue",
             ),
         ]
 
@@ -78,7 +84,9 @@ class Verdict(models.Model):
             models.UniqueConstraint(
                 fields=["case"], condition=Q(undone_at__isnull=True), name="a_case_has_one_standing_verdict"
             ),
-            models.CheckConstraint(condition=Q(verdict__in=VerdictWord.values), name="a_verdict_is_a_known_word"),
+            models.CheckConstraint(
+                condition=Q(verdict__in=VerdictWord.values), name="a_verdict_is_a_known_word"
+            ),
         ]
 
 

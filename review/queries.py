@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
-from inspection.models import Part
+from inspection.models import Inspection, Part
 from inspection.queries import held_parts
 from review.models import Case, Verdict
 from review.states import CaseState
@@ -16,26 +16,37 @@ def parts_without_case() -> QuerySet[Part]:
     return held_parts().filter(case=None).select_related("line")
 
 
-def _on(lines: Lines) -> QuerySet[Case]:
-    cases = Case.objects.select_related("part", "part__line", "part__station", "reviewer")
-    return cases if lines is None else cases.filter(part__line__code__in=lines)
+def cases(lines: Lines = None) -> QuerySet[Case]:
+    """Cases on these lines with all that a screen shows of them, in a fixed number of queries."""
+    found = Case.objects.select_related("part", "part__line", "part__station", "reviewer").prefetch_related(
+        "part__images",
+        Prefetch("part__inspections", queryset=Inspection.objects.select_related("golden")),
+    )
+    return found if lines is None else found.filter(part__line__code__in=lines)
 
 
 def waiting_cases(lines: Lines = None) -> QuerySet[Case]:
     """The queue: most urgent first."""
-    return _on(lines).filter(state=CaseState.WAITING).order_by("deadline_at", "part_id")
+    return cases(lines).filter(state=CaseState.WAITING).order_by("deadline_at", "part_id")
 
 
 def open_cases(lines: Lines = None) -> QuerySet[Case]:
-    return _on(lines).exclude(state=CaseState.CLOSED).order_by("deadline_at", "part_id")
+    return cases(lines).exclude(state=CaseState.CLOSED).order_by("deadline_at", "part_id")
 
 
 def ties(lines: Lines = None) -> QuerySet[Case]:
-    return _on(lines).filter(state=CaseState.TIED).order_by("deadline_at", "part_id")
+    """Cases that wait for the expert; `opinions` holds the verdicts that stand."""
+    standing = Verdict.objects.filter(undone_at=None).order_by("given_at", "id")
+    return (
+        cases(lines)
+        .filter(state=CaseState.TIED)
+        .prefetch_related(Prefetch("verdicts", queryset=standing, to_attr="opinions"))
+        .order_by("deadline_at", "part_id")
+    )
 
 
 def leased_case(person_id: int) -> Case | None:
-    return _on(None).filter(state=CaseState.LEASED, reviewer_id=person_id).first()
+    return cases(None).filter(state=CaseState.LEASED, reviewer_id=person_id).first()
 
 
 def expired_leases(now: datetime) -> QuerySet[Case]:
@@ -60,6 +71,11 @@ def due_verdicts(now: datetime) -> QuerySet[Verdict]:
 
 def standing_verdict(case: Case) -> Verdict | None:
     return case.verdicts.filter(undone_at=None).first()
+
+
+def verdicts_given(person_id: int, *, since: datetime) -> int:
+    """How many verdicts of this person since then stand."""
+    return Verdict.objects.filter(person_id=person_id, given_at__gte=since, undone_at=None).count()
 
 
 def queue_figures(lines: Lines, now: datetime) -> dict[str, float | int | None]:

@@ -23,7 +23,7 @@ CASE_TRANSITIONS: dict[str, frozenset[str]] = {
 class VerdictWord(models.TextChoices):
     """What an inspector says."""
 
-    PASS = "PASS", "Pass"  # noqa: S105 - a verdict, not a password
+    PASS = "PASS", "Pass"
     REJECT = "REJECT", "Reject"
     CANNOT_TELL = "CANNOT_TELL", "Cannot tell"
 
