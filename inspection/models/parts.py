@@ -107,10 +107,17 @@ class Inspection(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["part"], name="a_part_is_inspected_once_at_its_station"),
-            # NaN fails it too: PostgreSQL holds NaN above every number, SQLite stores it as NULL.
+            # NaN fails it too: PostgreSQL holds NaN above every number, SQLite stores it as NULL, and a CHECK
+            # lets an unknown pass, so NULL is excluded by name.
             models.CheckConstraint(
                 condition=Q(decision="")
-                | Q(decision__in=Decision.values, golden__isnull=False, score__gte=0.0, score__lte=1.0),
+                | Q(
+                    decision__in=Decision.values,
+                    golden__isnull=False,
+                    score__isnull=False,
+                    score__gte=0.0,
+                    score__lte=1.0,
+                ),
                 name="a_decision_has_a_finite_score_and_a_golden_configuration",
             ),
         ]

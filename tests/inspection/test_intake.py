@@ -1,0 +1,101 @@
+"""A trigger makes a part, a capture gives it its image; nothing is lost and nothing is doubled."""
+
+import threading
+
+import pytest
+from django.db import connection
+
+from audit.queries import events_of
+from inspection import actions
+from inspection.models import Image, Part
+from inspection.states import Mode, PartState, Reason
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_capture_makes_a_part_that_waits_for_its_inspection():
+    station = factories.station()
+    done = actions.capture(station=station, trigger_seq=1, data=factories.png(), actor=factories.TESTER)
+    assert done.is_new
+    assert done.part.state == PartState.CAPTURED
+    assert done.part.plc_part_id == f"{station.code}-1-1"
+    assert [event.verb for event in events_of("part", done.part.pk)] == ["triggered", "captured"]
+
+
+def test_the_same_capture_twice_is_one_capture():
+    station, data = factories.station(), factories.png()
+    first = actions.capture(station=station, trigger_seq=1, data=data, actor=factories.TESTER)
+    again = actions.capture(station=station, trigger_seq=1, data=data, actor=factories.TESTER)
+    assert not again.is_new
+    assert again.part == first.part
+    assert Image.objects.count() == 1
+
+
+def test_another_image_for_the_same_trigger_is_refused():
+    station = factories.station()
+    actions.capture(station=station, trigger_seq=1, data=factories.png(1), actor=factories.TESTER)
+    with pytest.raises(actions.DifferentImageError, match="has another image"):
+        actions.capture(station=station, trigger_seq=1, data=factories.png(2), actor=factories.TESTER)
+
+
+def test_triggers_that_were_jumped_over_become_parts_without_image():
+    station = factories.station()
+    actions.capture(station=station, trigger_seq=1, data=factories.png(), actor=factories.TESTER)
+    actions.capture(station=station, trigger_seq=4, data=factories.png(), actor=factories.TESTER)
+    states = dict(Part.objects.values_list("trigger_seq", "state"))
+    assert states == {1: "captured", 2: "triggered", 3: "triggered", 4: "captured"}
+
+
+def test_a_late_out_of_order_trigger_fills_its_own_part():
+    station = factories.station()
+    for seq in (1, 3, 2):
+        actions.capture(station=station, trigger_seq=seq, data=factories.png(), actor=factories.TESTER)
+    assert set(Part.objects.values_list("trigger_seq", "state")) == {
+        (1, "captured"),
+        (2, "captured"),
+        (3, "captured"),
+    }
+
+
+def test_a_counter_that_jumps_by_thousands_is_refused_with_what_to_do():
+    station = factories.station()
+    actions.capture(station=station, trigger_seq=1, data=factories.png(), actor=factories.TESTER)
+    with pytest.raises(actions.TriggerGapError, match="next epoch"):
+        actions.capture(station=station, trigger_seq=5000, data=factories.png(), actor=factories.TESTER)
+    assert Part.objects.count() == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"this is no image", factories.png(3)[:200]])
+@pytest.mark.parametrize(("mode", "state"), [(Mode.TWO_TIER, "held"), (Mode.AUTOMATIC, "disposed")])
+def test_an_unreadable_image_is_kept_and_its_part_fails_safe(data, mode, state):
+    station = factories.station(mode=mode)
+    done = actions.capture(station=station, trigger_seq=1, data=data, actor=factories.TESTER)
+    assert done.image.problem
+    assert done.part.state == state
+    disposition = done.part.dispositions.get()
+    assert disposition.reason == Reason.UNREADABLE_IMAGE
+    assert disposition.outcome == ("HOLD" if state == "held" else "REJECT")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_eight_senders_of_one_capture_make_one_part():
+    station, data = factories.station(), factories.png()
+    results, barrier = [], threading.Barrier(8)
+
+    def send():
+        barrier.wait()
+        try:
+            results.append(
+                actions.capture(station=station, trigger_seq=7, data=data, actor=factories.TESTER).is_new
+            )
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [False] * 7 + [True]
+    assert Part.objects.count() == 1
