@@ -105,21 +105,21 @@ def test_the_lock_of_the_javascript_tools_names_no_host() -> None:
     assert "://" not in (ROOT / "frontend" / "package-lock.json").read_text()
 
 
-def compose() -> list[str] | None:
-    """Docker's own reader of the file, where this machine has it: the plug-in, or the older program."""
+def has_docker_compose() -> bool:
     asked = ["docker", "compose", "version"]
-    if shutil.which("docker") and subprocess.run(asked, capture_output=True, check=False).returncode == 0:
-        return asked[:2]
-    return ["docker-compose"] if shutil.which("docker-compose") else None
+    return (
+        bool(shutil.which("docker"))
+        and subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    )
 
 
-@pytest.mark.skipif(compose() is None, reason="neither docker compose nor docker-compose is on this machine")
+@pytest.mark.skipif(not has_docker_compose(), reason="docker with its compose plug-in is not on this machine")
 def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
     env_file = tmp_path / "plant.env"
     env_file.write_text(
         "".join(f"{name}=x\n" for name in sorted(SECRETS)) + "ALLOWED_HOSTS=vision.plant.example\n"
     )
-    command = [*(compose() or []), "--env-file", str(env_file), "--project-directory", str(ROOT)]
+    command = ["docker", "compose", "--env-file", str(env_file), "--project-directory", str(ROOT)]
     answer = subprocess.run(
         [*command, "-f", str(ROOT / "docker-compose.yml"), "config"],
         capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
