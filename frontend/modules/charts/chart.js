@@ -8,6 +8,8 @@
 
 import uPlot from "../../vendor/uPlot.esm.js";
 
+const LONGEST_CLOCK_SPAN_S = 36 * 3600;
+
 /** @type {WeakMap<HTMLElement, {plot: uPlot, drawn: string}>} */
 const drawn = new WeakMap();
 
@@ -34,12 +36,23 @@ function drawChart(figure) {
   if (before) {
     before.plot.setData(rows);
     before.drawn = text;
+    showLatest(before.plot);
     return;
   }
   figure.replaceChildren();
   const plot = new uPlot(options(figure, data), rows, figure);
   drawn.set(figure, { plot, drawn: text });
   new ResizeObserver(() => plot.setSize(sizeOf(figure))).observe(figure);
+  showLatest(plot);
+  figure.addEventListener("mouseleave", () => showLatest(plot));
+}
+
+/**
+ * Without a pointer the legend tells the newest values.
+ * @param {uPlot} plot
+ */
+function showLatest(plot) {
+  plot.setLegend({ idx: plot.data[0].length - 1 });
 }
 
 /**
@@ -54,17 +67,20 @@ function options(figure, data) {
     grid: { stroke: colour(figure, "--line"), width: 1 },
     ticks: { show: false },
   };
+  const { times } = data;
+  const words = times[times.length - 1] - times[0] > LONGEST_CLOCK_SPAN_S ? day : clock;
   return {
     ...sizeOf(figure),
+    padding: [8, 8, 0, 0],
     cursor: { drag: { x: false, y: false }, points: { size: 8 } },
     legend: { live: true },
     scales: { y: { range: (_, __, top) => [0, Math.max(1, top * 1.15)] } },
     axes: [
-      { ...axis, grid: { show: false }, space: 64, values: CLOCK },
+      { ...axis, grid: { show: false }, size: 28, space: 72, values: (_, splits) => splits.map(words) },
       { ...axis, size: 44, space: 32 },
     ],
     series: [
-      { value: (_, at) => (at === null ? "–" : clock(at)), label: "Time" },
+      { value: (_, at) => (at === null ? "–" : `${words === day ? `${day(at)} ` : ""}${clock(at)}`), label: "Time" },
       ...data.series.map((series) => line(figure, series, data.unit)),
     ],
   };
@@ -89,8 +105,10 @@ function line(figure, { name, tone, bars }, unit) {
   };
 }
 
-/** @type {uPlot.Axis.Values} */
-const CLOCK = (_, splits) => splits.map((at) => clock(at));
+/** @param {number} seconds */
+function day(seconds) {
+  return new Date(seconds * 1000).toLocaleDateString([], { day: "numeric", month: "short" });
+}
 
 /** @param {number} seconds */
 function clock(seconds) {
