@@ -2,7 +2,7 @@
 
 import secrets
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -33,13 +33,11 @@ def open_cases(*, actor: Actor) -> int:
     """Give every held part its case; returns how many are new."""
     opened = 0
     for part in queries.parts_without_case()[:MOST_A_SWEEP]:
+        held_at = cast(datetime, part.held_at)  # a_held_part_says_why_and_since_when
+        deadline_at = held_at + timedelta(milliseconds=part.line.review_deadline_ms)
         with transaction.atomic():
             case, is_new = Case.objects.get_or_create(
-                part=part,
-                defaults={
-                    "opened_at": part.held_at,
-                    "deadline_at": part.held_at + timedelta(milliseconds=part.line.review_deadline_ms),
-                },
+                part=part, defaults={"opened_at": held_at, "deadline_at": deadline_at}
             )
             if is_new:
                 record(case, "opened", actor=actor)

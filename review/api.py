@@ -1,7 +1,9 @@
 """REST of review: the queue, leases, verdicts, ties and rulings."""
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, cast
 
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -12,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import Role
+from accounts.models import Person, Role
 from accounts.permissions import holds
 from accounts.queries import line_codes
 from review import actions, forms, queries, records
@@ -72,11 +74,20 @@ class ReviewView(APIView):
             exc = TooLate(str(exc))
         return super().handle_exception(exc)
 
+    @property
+    def person(self) -> Person:
+        return cast(Person, self.request.user)  # the permission has let nobody else in
+
     def lines(self) -> queries.Lines:
-        return line_codes(self.request.user, *self.roles)
+        return line_codes(self.person, *self.roles)
 
     def case(self, pk: int) -> Case:
         return get_object_or_404(queries.cases(self.lines()), pk=pk)
+
+    def page(self, cases: QuerySet[Case], record: Callable[[Case], dict[str, Any]]) -> Response:
+        pages = CasePages()
+        page = pages.paginate_queryset(cases, self.request, view=self) or []
+        return pages.get_paginated_response([record(case) for case in page])
 
 
 class CasesView(ReviewView):
@@ -85,16 +96,14 @@ class CasesView(ReviewView):
         """The queue: open cases (or those in `state`), most urgent first."""
         state = checked(forms.CaseFilterForm, request.query_params).get("state")
         cases = queries.cases(self.lines()).filter(state=state) if state else queries.open_cases(self.lines())
-        pages = CasePages()
-        page = pages.paginate_queryset(cases, request, view=self)
-        return pages.get_paginated_response([records.case_record(case) for case in page])
+        return self.page(cases, records.case_record)
 
 
 class NextLeaseView(ReviewView):
     @extend_schema(request=None, responses={200: ANSWER, 204: None})
     def post(self, request: Request) -> Response:
         """The next case for me: the one already on my screen, else the most urgent one; 204 if none waits."""
-        case = actions.lease(person=request.user, lines=self.lines())
+        case = actions.lease(person=self.person, lines=self.lines())
         return Response(status=204) if case is None else Response(records.leased_record(case, self.lines()))
 
 
@@ -103,14 +112,14 @@ class LeaseView(ReviewView):
     def post(self, request: Request, pk: int) -> Response:
         """Keep the case on my screen."""
         token = checked(forms.RenewalForm, request.data)["token"]
-        case = actions.renew_lease(case=self.case(pk), person=request.user, token=token)
+        case = actions.renew_lease(case=self.case(pk), person=self.person, token=token)
         return Response({"case": case.pk, "lease": records.lease_record(case)})
 
     @extend_schema(request=forms.ReturnForm, responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
         """Give the case back undecided."""
         token = checked(forms.ReturnForm, request.data)["token"]
-        actions.return_case(case=self.case(pk), person=request.user, token=token)
+        actions.return_case(case=self.case(pk), person=self.person, token=token)
         return Response(status=204)
 
 
@@ -123,13 +132,13 @@ class VerdictView(ReviewView):
     @extend_schema(request=None, responses=ANSWER)
     def delete(self, request: Request, pk: int) -> Response:
         """Take my verdict back while its window is open; the case is on my screen again, under a new lease."""
-        case = actions.undo_verdict(case=self.case(pk), person=request.user)
+        case = actions.undo_verdict(case=self.case(pk), person=self.person)
         return Response(records.leased_record(case, self.lines()))
 
     def give(self, pk: int, *, lease: str, **said: Any) -> Verdict:
         return actions.give_verdict(
             case=self.case(pk),
-            person=self.request.user,
+            person=self.person,
             token=lease,
             idempotency_key=idempotency_key(self.request),
             **said,
@@ -153,9 +162,7 @@ class TiesView(ReviewView):
     @extend_schema(responses=ANSWER)
     def get(self, request: Request) -> Response:
         """Cases that wait for the quality expert, with every opinion and no name."""
-        pages = CasePages()
-        page = pages.paginate_queryset(queries.ties(self.lines()), request, view=self)
-        return pages.get_paginated_response([records.tie_record(case) for case in page])
+        return self.page(queries.ties(self.lines()), records.tie_record)
 
 
 class RulingView(ReviewView):
@@ -166,7 +173,7 @@ class RulingView(ReviewView):
         """Decide a tie: a good part passes, a bad part is rejected."""
         said = checked(forms.RulingForm, request.data)
         ruling = actions.rule(
-            case=self.case(pk), person=request.user, grade=Grade(said["grade"]), note=said["note"]
+            case=self.case(pk), person=self.person, grade=Grade(said["grade"]), note=said["note"]
         )
         return Response(records.ruling_record(ruling))
 

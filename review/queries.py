@@ -35,12 +35,12 @@ def open_cases(lines: Lines = None) -> QuerySet[Case]:
 
 
 def ties(lines: Lines = None) -> QuerySet[Case]:
-    """Cases that wait for the expert; `opinions` holds the verdicts that stand."""
+    """Cases that wait for the expert; their `verdicts` are fetched as those that stand, oldest first."""
     standing = Verdict.objects.filter(undone_at=None).order_by("given_at", "id")
     return (
         cases(lines)
         .filter(state=CaseState.TIED)
-        .prefetch_related(Prefetch("verdicts", queryset=standing, to_attr="opinions"))
+        .prefetch_related(Prefetch("verdicts", queryset=standing))
         .order_by("deadline_at", "part_id")
     )
 

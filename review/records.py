@@ -65,8 +65,8 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
 
 
 def tie_record(case: Case) -> dict[str, Any]:
-    """A tie with every opinion; whose they are does not matter to the ruling and is not told."""
-    return {**case_record(case), "opinions": [opinion_record(verdict) for verdict in case.opinions]}
+    """A tie of `queries.ties` with every opinion that stands; whose they are is not told."""
+    return {**case_record(case), "opinions": [opinion_record(verdict) for verdict in case.verdicts.all()]}
 
 
 def opinion_record(verdict: Verdict) -> dict[str, Any]:
