@@ -1,0 +1,47 @@
+"""Every write of the PLC gateway: links and their lease, deliveries and their numbers."""
+
+from plc.actions.deliveries import (
+    begin_again,
+    enqueue_deliveries,
+    mark_acked,
+    mark_refused,
+    mark_sent,
+    note_refusal_seen,
+    remember_boot,
+    resynchronise,
+)
+from plc.actions.links import (
+    LEASE_S,
+    Lease,
+    LeaseLostError,
+    hold_fence,
+    move_link,
+    raise_notice,
+    release_lease,
+    renew_lease,
+    reset_alarm,
+    set_up_link,
+    take_lease,
+)
+
+__all__ = [
+    "LEASE_S",
+    "Lease",
+    "LeaseLostError",
+    "begin_again",
+    "enqueue_deliveries",
+    "hold_fence",
+    "mark_acked",
+    "mark_refused",
+    "mark_sent",
+    "move_link",
+    "note_refusal_seen",
+    "raise_notice",
+    "release_lease",
+    "remember_boot",
+    "renew_lease",
+    "reset_alarm",
+    "resynchronise",
+    "set_up_link",
+    "take_lease",
+]
