@@ -34,10 +34,10 @@ def run(options: Options, began_at: float) -> int:
         data_dir=options.data_dir, processes=[valkey.process()] if valkey else [], say=say
     ) as supervisor:
         # Settings read the broker's address at import, so Django may wake up only now.
-        import django  # noqa: PLC0415
+        import django
 
         django.setup()
-        from config.demo.conductor import Conductor  # noqa: PLC0415
+        from config.demo.conductor import Conductor
 
         conductor = Conductor(options, supervisor, say)
         conductor.start_line()

@@ -482,8 +482,8 @@ class Migration(migrations.Migration):
                     models.Q(
                         ("decision__in", ["GOOD", "GREY", "BAD"]),
                         ("golden__isnull", False),
-                        ("score__isnull", False),
                         ("score__gte", 0.0),
+                        ("score__isnull", False),
                         ("score__lte", 1.0),
                     ),
                     _connector="OR",
