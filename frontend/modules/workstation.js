@@ -7,7 +7,7 @@
 import { bindKeys, printKeys } from "./keys.js";
 import { ReviewApi, readLease } from "./review/api.js";
 import { clockOffset } from "./times.js";
-import { Outbox } from "./review/outbox.js";
+import { Outbox, isLoginLost } from "./review/outbox.js";
 import { Panel } from "./review/panel.js";
 import { Pictures } from "./viewer/pictures.js";
 import { Viewer } from "./viewer/viewer.js";
@@ -51,6 +51,7 @@ let shownAt = Number.POSITIVE_INFINITY;
 let activeAt = performance.now();
 let renewing = false;
 let taking = false;
+let leavingToLogin = false;
 let offsetMs = 0;
 /** @type {() => void} */
 let hurry = () => {};
@@ -71,9 +72,12 @@ async function takeNext() {
   } else if (answer.status === 204) {
     panel.clearBanner({ onlyBusy: true });
     blank("empty");
-  } else if (answer.status === 401 || answer.status === 403) {
+  } else if (isLoginLost(answer)) {
     blank("trouble");
-    panel.banner({ text: "You are no longer logged in. Log in again to go on.", tone: "error" });
+    panel.banner({ text: "You are no longer logged in.", tone: "error", busy: true, login: true });
+  } else if (answer.status >= 400 && answer.status < 500) {
+    blank("trouble");
+    panel.banner({ text: answer.body?.detail ?? `The server refused (${answer.status}).`, tone: "error", busy: true });
   } else {
     blank("trouble");
     panel.banner({ text: "The server cannot be reached. Trying again.", tone: "error", busy: true });
@@ -238,10 +242,10 @@ function tick() {
  * @param {import("./review/api.js").Answer} answer
  */
 function showTrouble(letter, attempt, answer) {
-  const loggedOut = answer.status === 401 || answer.status === 403;
-  const why = loggedOut ? "You are no longer logged in." : "The connection is lost.";
+  const login = isLoginLost(answer);
+  const why = login ? "You are no longer logged in." : "The connection is lost.";
   const kept = `${WORDS[letter.verdict]} for ${letter.partName} is kept and is sent again (attempt ${attempt + 1}).`;
-  panel.banner({ text: `${why} ${kept}`, tone: "error", busy: true });
+  panel.banner({ text: `${why} ${kept}`, tone: "error", busy: true, login });
 }
 
 /** Wait, but not longer than until the network says that it is back. @param {number} ms @returns {Promise<void>} */
@@ -288,6 +292,11 @@ function start() {
   opacity.addEventListener("input", applyOpacity);
   applyOpacity();
   root.querySelector("[data-dismiss]")?.addEventListener("click", () => panel.clearBanner());
+  // The pending verdict survives the way over the login page and goes out with the new token.
+  root.querySelector("[data-login]")?.addEventListener("click", () => {
+    leavingToLogin = true;
+    window.location.reload();
+  });
   panel.note.addEventListener("keydown", (event) => event.key === "Escape" && panel.note.blur());
   for (const sign of ["pointermove", "keydown", "pointerdown"]) {
     document.addEventListener(sign, () => (activeAt = performance.now()), { passive: true });
@@ -296,7 +305,7 @@ function start() {
   document.addEventListener("live:resync", wakeUp);
   window.addEventListener("online", wakeUp);
   window.addEventListener("pagehide", () => leased && !outbox.pending && void api.giveBack(leased));
-  window.addEventListener("beforeunload", (event) => outbox.pending && event.preventDefault());
+  window.addEventListener("beforeunload", (event) => outbox.pending && !leavingToLogin && event.preventDefault());
   window.setInterval(wakeUp, POLL_MS);
   window.setInterval(tick, TICK_MS);
   void begin();

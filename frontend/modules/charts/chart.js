@@ -9,6 +9,7 @@
 import uPlot from "../../vendor/uPlot.esm.js";
 
 const LONGEST_CLOCK_SPAN_S = 36 * 3600;
+const DAYS_S = [1, 2, 7, 14, 28].map((days) => days * 86_400);
 
 /** @type {WeakMap<HTMLElement, {plot: uPlot, drawn: string}>} */
 const drawn = new WeakMap();
@@ -43,7 +44,6 @@ function drawChart(figure) {
   const plot = new uPlot(options(figure, data), rows, figure);
   drawn.set(figure, { plot, drawn: text });
   new ResizeObserver(() => plot.setSize(sizeOf(figure))).observe(figure);
-  showLatest(plot);
   figure.addEventListener("mouseleave", () => showLatest(plot));
 }
 
@@ -72,11 +72,12 @@ function options(figure, data) {
   return {
     ...sizeOf(figure),
     padding: [8, 8, 0, 0],
+    hooks: { ready: [showLatest], setSize: [showLatest] },
     cursor: { drag: { x: false, y: false }, points: { size: 8 } },
     legend: { live: true },
     scales: { y: { range: (_, __, top) => [0, Math.max(1, top * 1.15)] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 28, space: 72, values: (_, splits) => splits.map(words) },
+      { ...axis, grid: { show: false }, size: 28, space: 72, incrs: words === day ? DAYS_S : undefined, values: (_, splits) => splits.map(words) },
       { ...axis, size: 44, space: 32 },
     ],
     series: [

@@ -74,7 +74,7 @@ export class Outbox {
         this.#rim.store.removeItem(NAME);
         return { kind: "taken", letter, body: answer.body };
       }
-      if (isFinal(answer.status)) {
+      if (isFinal(answer)) {
         this.#rim.store.removeItem(NAME);
         return { kind: "refused", letter, status: answer.status, detail: answer.body?.detail ?? "" };
       }
@@ -85,11 +85,22 @@ export class Outbox {
 }
 
 /**
- * A refusal that no repetition changes. A lost login (401, 403) is not one: the person logs in again and it goes out.
- * @param {number} status
+ * A refusal that no repetition changes.
+ * @param {Answer} answer
  */
-function isFinal(status) {
-  return status >= 400 && status < 500 && ![401, 403, 408, 425, 429].includes(status);
+function isFinal(answer) {
+  const { status } = answer;
+  return status >= 400 && status < 500 && ![408, 425, 429].includes(status) && !isLoginLost(answer);
+}
+
+/**
+ * The login or its token ran out: the person logs in again and the verdict goes out. Not so where the role forbids it,
+ * which the server says with a code of its own.
+ * @param {Answer} answer
+ */
+export function isLoginLost({ status, body }) {
+  const forbidden = body?.error && body.error !== "not_authenticated" && !String(body.detail).startsWith("CSRF");
+  return status === 401 || (status === 403 && !forbidden);
 }
 
 /** crypto.randomUUID exists only on https and localhost; a plant may run plain http inside its network. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Outbox } from "./outbox.js";
+import { Outbox, isLoginLost } from "./outbox.js";
 
 /** @typedef {import("./outbox.js").Word} Word */
 const words = {
@@ -59,9 +59,19 @@ test("a conflict is final and told with the server's sentence", async () => {
 });
 
 test("a lost login keeps the verdict", async () => {
-  const rim = world([403, 200]);
+  const rim = world([401, 200]);
   assert.equal((await new Outbox(rim).post(words))?.kind, "taken");
   assert.equal(rim.sent.length, 2);
+});
+
+test("a role that forbids is final, a lost login or token is not", async () => {
+  const rim = world([403]);
+  assert.equal((await new Outbox(rim).post(words))?.kind, "refused");
+  const lost = (/** @type {any} */ body) => isLoginLost({ status: 403, body, date: null });
+  assert.equal(lost(null), true);
+  assert.equal(lost({ error: "not_authenticated", detail: "" }), true);
+  assert.equal(lost({ error: "permission_denied", detail: "CSRF Failed: CSRF token incorrect." }), true);
+  assert.equal(lost({ error: "permission_denied", detail: "Inspectors only." }), false);
 });
 
 test("the verdict is written down before it is sent", async () => {

@@ -59,13 +59,16 @@ export class Panel {
   }
 
   /**
-   * @param {{text: string, tone: "info" | "warn" | "error", busy?: boolean}} words
+   * @param {{text: string, tone: "info" | "warn" | "error", busy?: boolean, login?: boolean}} words
+   *   busy: goes away by itself; login: offers the way to the login page
    */
-  banner({ text, tone, busy = false }) {
+  banner({ text, tone, busy = false, login = false }) {
     const banner = this.#one("[data-banner]");
     banner.hidden = false;
     banner.dataset.tone = tone;
     banner.toggleAttribute("data-busy", busy);
+    this.#one("[data-dismiss]").hidden = busy;
+    this.#one("[data-login]").hidden = !login;
     this.#text("banner", text);
   }
 
