@@ -1,0 +1,117 @@
+"""Figures as they are shown: a rate always with its k, its n and its bound; nothing measured is said in words."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metrics.rates import Rate
+
+
+@dataclass(frozen=True, slots=True)
+class RateFigure:
+    """A rate with its name.
+
+    counts   what k counts, as in "12 of 340 bad parts passed"
+    nothing  the sentence for n = 0
+    """
+
+    name: str
+    label: str
+    rate: Rate
+    counts: str
+    nothing: str
+
+    @property
+    def is_known(self) -> bool:
+        return self.rate.n > 0
+
+    @property
+    def text(self) -> str:
+        return percent(self.rate.value) if self.is_known else "not known"
+
+    @property
+    def bound(self) -> str:
+        """Never left out beside `text`."""
+        if not self.is_known:
+            return self.nothing
+        return (
+            f"{self.rate.k} of {self.rate.n} {self.counts}; 95 % sure between "
+            f"{percent(self.rate.lower)} and {percent(self.rate.upper)}"
+        )
+
+    @property
+    def short_bound(self) -> str:
+        """For a narrow tile: still k, n and the interval."""
+        if not self.is_known:
+            return self.nothing
+        return (
+            f"{self.rate.k} of {self.rate.n} · 95 %: {percent(self.rate.lower)} to {percent(self.rate.upper)}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "k": self.rate.k,
+            "n": self.rate.n,
+            "rate": self.rate.value if self.is_known else None,
+            "lower_95": self.rate.lower if self.is_known else None,
+            "upper_95": self.rate.upper if self.is_known else None,
+            "says": f"{self.text}: {self.bound}",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadFigure:
+    """Two quantiles of n times in milliseconds."""
+
+    name: str
+    label: str
+    quantiles: tuple[int, int]
+    values: tuple[float, float] | None
+    n: int
+    nothing: str
+
+    @classmethod
+    def of(
+        cls, name: str, label: str, times_ms: Sequence[float], *, high: int, nothing: str
+    ) -> "SpreadFigure":
+        values = tuple(float(value) for value in np.percentile(times_ms, [50, high])) if times_ms else None
+        return cls(name, label, (50, high), values, len(times_ms), nothing)  # type: ignore[arg-type]
+
+    @property
+    def is_known(self) -> bool:
+        return self.values is not None
+
+    @property
+    def text(self) -> str:
+        return duration(self.values[0]) if self.values else "not known"
+
+    @property
+    def bound(self) -> str:
+        if not self.values:
+            return self.nothing
+        return f"median of {self.n}; {self.quantiles[1]} % within {duration(self.values[1])}"
+
+    def as_json(self) -> dict[str, Any]:
+        low, high = self.values or (None, None)
+        return {"n": self.n, f"p{self.quantiles[0]}_ms": low, f"p{self.quantiles[1]}_ms": high}
+
+
+def percent(share: float) -> str:
+    """A share as people read it: more digits where it is small."""
+    if math.isnan(share):
+        return "not known"
+    value = share * 100
+    if value == 0 or value >= 10:
+        return f"{value:.1f} %"
+    return f"{value:.2f} %"
+
+
+def duration(ms: float) -> str:
+    if ms < 1_000:
+        return f"{ms:.0f} ms"
+    if ms < 100_000:
+        return f"{ms / 1_000:.1f} s"
+    return f"{ms / 60_000:.1f} min"

@@ -1,0 +1,1 @@
+"""What one may ask across the whole loop, one file a subject."""

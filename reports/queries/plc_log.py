@@ -1,0 +1,81 @@
+"""The PLC's own log against our rows: what the floor did must be what we decided, once."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from inspection.models import Disposition
+from inspection.states import Outcome
+
+APPLIED = 1
+RESULTS = {1: Outcome.PASS, 2: Outcome.REJECT, 3: Outcome.HOLD}
+CHUNK = 500
+
+
+@dataclass
+class Comparison:
+    applied: int = 0
+    refused: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def compared(lines: Iterable[str]) -> Comparison:
+    """Read the log (one JSON object a line) and compare every disposition that the PLC applied, and every routing."""
+    events = list(_parsed(lines))
+    dispositions = [event for event in events if event.get("event") == "disposition"]
+    routings = [event for event in events if event.get("event") == "routed"]
+    ours = _ours({str(event["part_id"]) for event in (*dispositions, *routings)})
+    comparison, seen = Comparison(), set()
+    for event in dispositions:
+        if event["code"] != APPLIED:
+            comparison.refused += 1
+            continue
+        comparison.applied += 1
+        part_id, outcome = str(event["part_id"]), RESULTS.get(event["result"])
+        decided = ours.get(part_id, {})
+        name = f"Part {part_id} ({event['mailbox']} seq {event['seq']})"
+        if outcome is None:
+            comparison.problems.append(f"{name}: the PLC applied the invalid result {event['result']}.")
+        elif outcome not in decided:
+            comparison.problems.append(f"{name}: the PLC applied {outcome}, which we never decided.")
+        elif bool(event["final"]) != decided[outcome]:
+            comparison.problems.append(
+                f"{name}: the PLC took {outcome} for {'final' if event['final'] else 'not final'}."
+            )
+        if (part_id, outcome) in seen:
+            comparison.problems.append(f"{name}: the PLC applied {outcome} twice.")
+        seen.add((part_id, outcome))
+    comparison.problems.extend(_wrong_routes(routings, ours))
+    return comparison
+
+
+def _parsed(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError as problem:
+            raise ValueError(f"Line {number} of the PLC log is not JSON: {problem}.") from problem
+        if isinstance(event, dict):
+            yield event
+
+
+def _ours(part_ids: set[str]) -> dict[str, dict[str, bool]]:
+    """plc_part_id -> {outcome: is_final}."""
+    known: dict[str, dict[str, bool]] = {}
+    ids = sorted(part_ids)
+    for start in range(0, len(ids), CHUNK):
+        rows = Disposition.objects.filter(part__plc_part_id__in=ids[start : start + CHUNK])
+        for part_id, outcome, is_final in rows.values_list("part__plc_part_id", "outcome", "is_final"):
+            known.setdefault(part_id, {})[outcome] = is_final
+    return known
+
+
+def _wrong_routes(routings: list[dict[str, Any]], ours: dict[str, dict[str, bool]]) -> Iterator[str]:
+    """A part may leave by a worse lane than we decided (the gate fails safe), never by a better one."""
+    for event in routings:
+        part_id = str(event["part_id"])
+        if str(event["routed_to"]).upper() == Outcome.PASS and Outcome.PASS not in ours.get(part_id, {}):
+            yield f"Part {part_id}: it left by the pass lane, but we never decided PASS."

@@ -1,0 +1,107 @@
+"""Parts with everything that is known of them, in a fixed number of queries whatever the number of parts."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from django.db.models import QuerySet
+
+from audit.models import Event
+from inspection.models import Disposition, Image, Inspection, Part
+from inspection.states import PartState
+from plc.models import Delivery
+from review.models import Case, Ruling, Verdict
+
+
+@dataclass
+class Record:
+    """One part and all rows that tell its story; events of the part and of its case, oldest first."""
+
+    part: Part
+    images: list[Image] = field(default_factory=list)
+    inspections: list[Inspection] = field(default_factory=list)
+    dispositions: list[Disposition] = field(default_factory=list)
+    deliveries: dict[int, Delivery] = field(default_factory=dict)
+    case: Case | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+    ruling: Ruling | None = None
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def finals(self) -> list[Disposition]:
+        return [row for row in self.dispositions if row.is_final]
+
+    @property
+    def final(self) -> Disposition | None:
+        return next(iter(self.finals), None)
+
+    @property
+    def hold(self) -> Disposition | None:
+        return next((row for row in self.dispositions if not row.is_final), None)
+
+    @property
+    def standing(self) -> Disposition | None:
+        """What counts for the part now: its final disposition, else its HOLD."""
+        return self.final or self.hold
+
+    @property
+    def inspection(self) -> Inspection | None:
+        return next(iter(self.inspections), None)
+
+    @property
+    def standing_verdicts(self) -> list[Verdict]:
+        return [verdict for verdict in self.verdicts if verdict.undone_at is None]
+
+    @property
+    def image(self) -> Image | None:
+        """The picture to show: the first view that can be read."""
+        return next((image for image in self.images if not image.problem), None)
+
+    @property
+    def outcome_word(self) -> str:
+        """PASS, REJECT or HOLD; empty while the part is on its way."""
+        if self.final is not None:
+            return str(self.final.outcome)
+        return "HOLD" if self.part.state == PartState.HELD else ""
+
+
+def records(parts: QuerySet[Part] | Iterable[Part], *, with_events: bool = False) -> list[Record]:
+    """The records of these parts, in their order."""
+    found = {part.pk: Record(part) for part in parts}
+    ids = list(found)
+    for image in Image.objects.filter(part__in=ids).order_by("view"):
+        found[image.part_id].images.append(image)
+    for inspection in (
+        Inspection.objects.filter(part__in=ids).select_related("golden", "golden__line").order_by("id")
+    ):
+        found[inspection.part_id].inspections.append(inspection)
+    for disposition in Disposition.objects.filter(part__in=ids).select_related("person").order_by("id"):
+        found[disposition.part_id].dispositions.append(disposition)
+    for delivery in (
+        Delivery.objects.filter(disposition__part__in=ids)
+        .select_related("mailbox", "disposition")
+        .order_by("id")
+    ):
+        found[delivery.disposition.part_id].deliveries[delivery.disposition_id] = delivery
+    for case in Case.objects.filter(part__in=ids).select_related("reviewer"):
+        found[case.part_id].case = case
+    for verdict in Verdict.objects.filter(case__in=ids).select_related("person").order_by("id"):
+        found[verdict.case_id].verdicts.append(verdict)
+    for ruling in Ruling.objects.filter(case__in=ids).select_related("person"):
+        found[ruling.case_id].ruling = ruling
+    if with_events:
+        for part_id, events in events_by_part(ids).items():
+            found[part_id].events = events
+    return list(found.values())
+
+
+def events_by_part(part_ids: Sequence[int]) -> dict[int, list[Event]]:
+    """Events of the parts and of their cases (a case has its part's number), oldest first, with their seals."""
+    grouped: dict[int, list[Event]] = defaultdict(list)
+    for event in (
+        Event.objects.filter(subject_kind__in=["part", "case"], subject_id__in=part_ids)
+        .select_related("seal")
+        .order_by("id")
+    ):
+        grouped[event.subject_id].append(event)
+    return grouped
