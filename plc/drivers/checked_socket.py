@@ -82,6 +82,8 @@ class CheckedSocket:
             try:
                 self._socket.settimeout(left_s)
                 part = self._socket.recv(size - len(data))
+            except TimeoutError as error:
+                raise CommError(f"No whole reply within {self.timeout_s:g} s.") from error
             except OSError as error:
                 raise CommError(f"The reply broke off: {error}") from error
             if not part:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from pycomm3 import LogixDriver
+from pycomm3 import LogixDriver, PycommError
 
 from plc.drivers.checked_socket import CheckedSocket
 from plc.drivers.driver import DriverError, Payload
@@ -68,7 +68,7 @@ class EthernetIpDriver:
             self._socket = CheckedSocket(self._timeout_s)
             self._plc = LogixDriver(self._path, init_program_tags=False, tag_namespace_filter=NAMESPACE)
             self._plc.socket_timeout = self._timeout_s
-            self._plc._sock = self._socket  # noqa: SLF001 - the only hook before open() (P2, P3, P11)
+            self._plc._sock = self._socket  # the only hook before open() (P2, P3, P11)
             self._register(self._plc)
         except Exception as error:
             self.close()
@@ -82,10 +82,10 @@ class EthernetIpDriver:
             if sock is not None:
                 sock.timeout_s = min(sock.timeout_s, CLOSE_TIMEOUT_S)
             if plc is not None:
-                if sock is not None and sock.forward_open_was_sent and plc._session:  # noqa: SLF001
-                    plc._target_is_connected = True  # noqa: SLF001 - it may be open though its reply was lost (P10)
+                if sock is not None and sock.forward_open_was_sent and plc._session:
+                    plc._target_is_connected = True  # it may be open though its reply was lost (P10)
                 plc.close()
-        except Exception as error:  # noqa: BLE001 - pycomm3's close() raises whatever its socket raised (P8)
+        except Exception as error:  # pycomm3's close() raises whatever its socket raised (P8)
             logging.getLogger(__name__).debug("The PLC connection did not close in order: %s", error)
         finally:
             if sock is not None:
@@ -140,7 +140,7 @@ class EthernetIpDriver:
     def _register(self, plc: Any) -> None:
         if not plc.open():
             raise DriverError("The PLC refused the session.")  # False, not an exception (P8)
-        plc._cfg["use_instance_ids"] = False  # noqa: SLF001 - open() sets it (P4)
+        plc._cfg["use_instance_ids"] = False  # open() sets it (P4)
         wanted = [name for name, _ in STATUS_TAGS.values()] + list(WRITTEN_TAGS)
         names = [tag_name(mailbox, name) for mailbox in self._mailboxes for name in wanted]
         missing = [name for name in names if name not in plc.tags]
@@ -156,8 +156,8 @@ def _as_driver_error(what: str, error: Exception) -> DriverError:
     """Keep the sentence of the innermost cause: pycomm3 wraps it two or three times."""
     if isinstance(error, DriverError):
         return error
-    causes = [str(error)]
-    while error.__cause__ is not None and isinstance(error.__cause__, Exception):
+    sentence = str(error)
+    while isinstance(error.__cause__, PycommError):
         error = error.__cause__
-        causes.append(str(error))
-    return DriverError(f"{what}: {causes[-1] or causes[0]}")
+        sentence = str(error)
+    return DriverError(f"{what}: {sentence}")

@@ -8,6 +8,7 @@ the commit ended) and are cut off at the next start. So log and memory always te
 import json
 import os
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ class Journal:
         self._log_path = log
         self._state_path = state
         self._pending: list[str] = []
-        self.lines: list[
-            dict[str, Any]
-        ] = []  # this process's share of the log, for tests in the same process
+        self.lines: deque[dict[str, Any]] = deque(
+            maxlen=20_000
+        )  # the newest, for whoever runs in this process
         self.memory: dict[str, Any] = {}
         if state is not None and state.exists():
             self.memory = json.loads(state.read_text())
