@@ -14,9 +14,7 @@ from metrics.roc import finite_scores
 Decision = Literal["GOOD", "GREY", "BAD"]
 Scores = Sequence[float] | NDArray[np.floating]
 
-UNSEEN_GOOD_SHARE = (
-    0.5  # without graded bad parts only the more ordinary half of the good parts passes unseen
-)
+UNSEEN_GOOD_SHARE = 0.3  # without graded bad parts only the most ordinary good parts pass unseen
 UNSEEN_GREY_TO = 0.98
 HALF_TRUST_N = 20  # graded bad parts after which the band has gone half the way to what they show
 
@@ -62,7 +60,7 @@ def propose_thresholds(
     """Propose a grey band that is wide without evidence and narrows as graded bad parts arrive.
 
     good_scores, bad_scores  scores 0..1 of parts the model was not fitted on
-    max_underkill            share of the graded bad parts that may lie below grey_from
+    max_underkill            share of the graded bad parts that may lie below grey_from; the first 20 allow none
     max_overkill             share of the good parts that may lie at grey_to or above, once bad parts are known
 
     Without bad parts: the most ordinary 30 % of the good parts pass, and only what lies far beyond every good part is rejected.
@@ -87,7 +85,7 @@ def propose_thresholds(
     )
     if len(bad):
         trust = len(bad) / (len(bad) + HALF_TRUST_N)
-        escapes = math.floor(max_underkill * len(bad))
+        escapes = math.floor(max_underkill * max(0, len(bad) - HALF_TRUST_N))
         seen_from = float(np.sort(bad)[escapes])
         grey_from = min(seen_from, grey_from + trust * (seen_from - grey_from))
         rejected = math.floor(max_overkill * len(good))

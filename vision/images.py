@@ -1,7 +1,6 @@
 """The only door for received bytes: a whole, still picture of a sane size comes out, or an ImageError."""
 
 import io
-import struct
 import warnings
 from typing import Literal
 
@@ -51,7 +50,10 @@ def decode(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Image:
             frames = getattr(picture, "n_frames", 1)
             picture.load()
             upright = PIL.ImageOps.exif_transpose(picture)
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Damaged files make Pillow's format plugins raise almost anything; whatever it is, the part is held.
         raise ImageError("truncated", f"The image cannot be read to its end: {error}.") from error
     if frames != 1:
         raise ImageError("unsupported_mode", "The file holds several frames; one part is one still picture.")
@@ -68,7 +70,9 @@ def _open(content: bytes) -> PIL.Image.Image:
         raise ImageError("not_an_image", "These bytes are not a picture in a known format.") from error
     except PIL.Image.DecompressionBombError as error:
         raise ImageError("too_large", f"The image is far too large: {error}.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise ImageError("truncated", f"The image's header cannot be read: {error}.") from error
 
 

@@ -168,7 +168,7 @@ class PatchCore:
         for distances, head in zip(evidence.distances, evidence.head, strict=True):
             cells = calibration.slope * distances + calibration.offset
             anomaly = _robust_maximum(cells[None])[0]
-            total = _fuse(anomaly, head, calibration)
+            total = fuse(anomaly, head, calibration)
             # Shifting every cell alike keeps the score what it claims to be: the map's robust maximum.
             cells = torch.sigmoid(cells + (total - anomaly))
             defect_map: FloatMap = cells.reshape(GRID, GRID).cpu().numpy().astype(np.float32)
@@ -273,7 +273,7 @@ def prepare(image: Image) -> NDArray[np.float32]:
     return (small.astype(np.float32) - np.float32(127.5)) / np.float32(127.5)
 
 
-def _fuse(anomaly: Tensor, head: Tensor, calibration: Calibration) -> Tensor:
+def fuse(anomaly: Tensor, head: Tensor, calibration: Calibration) -> Tensor:
     """The rule of this family: the head may raise freely and lower by at most MAX_RELIEF; NaN stays NaN."""
     if calibration.head_weight == 0.0:
         return anomaly

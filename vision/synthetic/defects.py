@@ -54,7 +54,7 @@ def dent(rng: np.random.Generator, pose: Pose) -> Mark:
     """Something hard fell on it: a bowl with a raised rim, light on one side and dark on the other."""
     strength = _strength(rng)
     column, row = _on_face(rng, pose)
-    size = float(rng.uniform(5, 13))
+    size = float(rng.uniform(7, 16))
     x, y = _axes()
     turn, stretch = float(rng.uniform(0, np.pi)), float(rng.uniform(0.75, 1.0))
     along = (x - column) * math.cos(turn) + (y - row) * math.sin(turn)
@@ -62,7 +62,7 @@ def dent(rng: np.random.Generator, pose: Pose) -> Mark:
     distance = (np.sqrt(along**2 + across**2) / size).astype(np.float32)
     bowl = np.exp(-(distance**2) * 1.6)
     rim = np.exp(-(((distance - 1.25) / 0.35) ** 2)) * 0.22
-    relief = (rim - bowl) * np.float32((0.06 + 0.20 * strength) * size / 8)
+    relief = (rim - bowl) * np.float32((0.07 + 0.24 * strength) * size / 9)
     inside = np.where(distance < 1.25, 255, 0).astype(np.uint8)
     return Mark(inside, relief.astype(np.float32), _grey(1 - 0.18 * strength * bowl))
 
@@ -91,16 +91,17 @@ def crack(rng: np.random.Generator, pose: Pose) -> Mark:
     strength = _strength(rng)
     x, y, heading = _at_edge(rng, pose)
     line: FloatMap = np.zeros((SIZE_PX, SIZE_PX), np.float32)
-    branches = [(np.array(pose.to_px(x, y)), heading, rng.uniform(30, 85))]
+    branches = [(np.array(pose.to_px(x, y)), heading, rng.uniform(40, 110))]
     if rng.random() < 0.5:
         branches.append((branches[0][0], heading + rng.choice([-0.6, 0.6]), branches[0][2] * 0.5))
+    width = 2 if strength > 0.45 else 1
     for place, course, length in branches:
         walked = 0.0
         while walked < length:
             step = rng.uniform(2.5, 6)
             course += rng.normal(0, 0.32) - 0.2 * (course - heading)
             target = place + step * np.array([np.cos(course), np.sin(course)])
-            _line(line, np.array([place, target]), 1 - 0.6 * walked / length, 1)
+            _line(line, np.array([place, target]), 1 - 0.6 * walked / length, width)
             place, walked = target, walked + step
     line = _soft(line, 0.6)
     edge = np.roll(line, (1, 1), axis=(0, 1))
@@ -113,7 +114,7 @@ def chip(rng: np.random.Generator, pose: Pose) -> Mark:
     strength = _strength(rng)
     x, y, _ = _at_edge(rng, pose)
     column, row = pose.to_px(x, y)
-    size = float(rng.uniform(4.5, 8)) + 9 * strength
+    size = float(rng.uniform(6, 10)) + 10 * strength
     grid_x, grid_y = _axes()
     distance = (np.sqrt((grid_x - column) ** 2 + (grid_y - row) ** 2) / size).astype(np.float32)
     level = 1 - distance + 0.28 * _clouds(rng, 60)
@@ -137,8 +138,8 @@ DRAW: dict[Defect, Callable[[np.random.Generator, Pose], Mark]] = {
 
 
 def _strength(rng: np.random.Generator) -> float:
-    """0 faint to 1 plain: about a fifth below .25."""
-    return float(rng.beta(1.5, 1.1))
+    """0 faint to 1 plain: about one in eight below .25."""
+    return float(rng.beta(1.6, 0.9))
 
 
 def _axes() -> tuple[FloatMap, FloatMap]:
