@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -35,14 +36,20 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._beat
 
-    async def receive_json(self, content: Any, **kwargs: Any) -> None:
-        since = content.get("since") if isinstance(content, dict) else None
-        if not isinstance(since, int) or isinstance(since, bool) or self._beat is None:
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
+    ) -> None:
+        since = _since(text_data)
+        if since is None or self._beat is None:
             return
         events = await database_sync_to_async(events_since)(since, limit=MOST_RESYNC_MESSAGES)
+        if len(events) == MOST_RESYNC_MESSAGES:
+            # Too much to tell one by one: the page reads everything again.
+            await self._say_newest("resync")
+            return
         for event in events:
             await self.send_json(live.message_of(event))
-        await self._say_newest("resynced")
+        await self._say_newest("heartbeat")
 
     async def live_message(self, event: dict[str, Any]) -> None:
         if self._beat is not None:
@@ -66,5 +73,16 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         session = self.scope["session"]
         if not session.exists(session.session_key):
             return False
-        fresh = type("Request", (), {"session": type(session)(session.session_key)})()
+        # The class of what the lazy object holds, not of the lazy object.
+        fresh = type("Request", (), {"session": session.__class__(session.session_key)})()
         return get_user(fresh).is_authenticated  # type: ignore[arg-type]
+
+
+def _since(text: str | None) -> int | None:
+    """The number in `{"since": number}`; None for anything else, which a page of ours never sends."""
+    try:
+        said = json.loads(text or "")
+    except ValueError:
+        return None
+    since = said.get("since") if isinstance(said, dict) else None
+    return since if isinstance(since, int) and not isinstance(since, bool) else None
