@@ -32,7 +32,7 @@ def warm_up(instance: Any, **_: Any) -> None:
         PULSE.start()
 
 
-@shared_task(name="inspection.tasks.inspect", queue="inspect")
+@shared_task(name="inspection.tasks.inspect")
 def inspect(part_id: int) -> None:
     """Look at one part and decide. A repeated ring for a decided part does nothing."""
     try:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import redis
 from django.conf import settings
+from django.utils import timezone
 
 from config.demo.closing import Closing
 from config.demo.options import BASE_DIR, Options
@@ -22,7 +23,7 @@ from config.demo.watch import CannotStart
 from config.demo.watching import PartPrinter
 from inspection.pulse import KEY as INSPECT_PULSE
 from inspection.queries import next_trigger_seq
-from plc.queries import is_link_up, link_of
+from plc.queries import link_health, link_of
 
 READY_WITHIN_S = 60.0
 HOLD_LANE = 200  # places in the simulated hold lane: an unattended demo must not run into it at once
@@ -165,7 +166,7 @@ class Conductor:
 
     def _plc_is_connected(self) -> bool:
         link = link_of(self._prepared.station)
-        return link is not None and is_link_up(link)
+        return link is not None and link_health(link, timezone.now()).is_up
 
     # --- people -------------------------------------------------------------------------------------------
     def _introduce(self) -> None:

@@ -22,7 +22,7 @@ from audit.actor import Actor
 from config.demo.options import Options
 from inspection.models import Station
 from training.models import Run
-from vision.synthetic_folder import write_mvtec_folder
+from vision.synthetic.folder import write_mvtec_folder
 
 DEMO = Actor.system("demo")
 DATASET = "Line pictures"

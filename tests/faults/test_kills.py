@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vision.synthetic_folder import write_mvtec_folder
+from vision.synthetic.folder import write_mvtec_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS, RATE = 110, 4.0
