@@ -3,6 +3,10 @@
  *
  * @typedef {{status: number, body: any, date: number | null}} Answer
  *
+ * @typedef {"PASS" | "REJECT" | "CANNOT_TELL" | "ESCALATE"} Word
+ * @typedef {{key: string, caseId: number, partName: string, lease: string, verdict: Word, note: string,
+ *   seen_ms: number}} Letter
+ *
  * @typedef {object} LeasedCase
  * @property {number} id
  * @property {string} token
@@ -50,7 +54,7 @@ export class ReviewApi {
     return this.#call("DELETE", `${leased.id}/lease/`, { lease: leased.token }, { keepalive: true });
   }
 
-  /** @param {import("./outbox.js").Letter} letter */
+  /** @param {Letter} letter */
   send(letter) {
     const place = letter.verdict === "ESCALATE" ? "escalate" : "verdict";
     const { lease, verdict, note, seen_ms } = letter;

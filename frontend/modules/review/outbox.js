@@ -2,9 +2,8 @@
  * The one verdict that is on its way. It is written down before it is sent, goes out under one key until the server
  * has said yes or no, and so is neither lost by a broken network or a reload nor counted twice.
  *
- * @typedef {"PASS" | "REJECT" | "CANNOT_TELL" | "ESCALATE"} Word
- * @typedef {{key: string, caseId: number, partName: string, lease: string, verdict: Word, note: string,
- *   seen_ms: number}} Letter
+ * @typedef {import("./api.js").Word} Word
+ * @typedef {import("./api.js").Letter} Letter
  * @typedef {import("./api.js").Answer} Answer
  * @typedef {{kind: "taken", letter: Letter, body: any} | {kind: "refused", letter: Letter, status: number,
  *   detail: string}} Outcome
