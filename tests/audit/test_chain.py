@@ -53,7 +53,7 @@ def test_a_removed_link_is_found():
     with trail_unlocked(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM audit_seal WHERE number = 2")
 
-    assert list(broken_links())[0] == "Link 2 is missing: the chain goes on at 3."
+    assert next(broken_links()) == "Link 2 is missing: the chain goes on at 3."
 
 
 def test_a_resealed_forgery_breaks_the_next_link():
@@ -88,8 +88,11 @@ def test_sealers_at_the_same_moment_do_not_fork_the_chain():
 def test_an_event_of_a_transaction_that_failed_is_not_there():
     events = Event.objects.count()
 
-    with pytest.raises(RuntimeError), transaction.atomic():
-        held_part()
-        raise RuntimeError
+    def held_and_then_failed():
+        with transaction.atomic():
+            held_part()
+            raise RuntimeError
 
+    with pytest.raises(RuntimeError):
+        held_and_then_failed()
     assert Event.objects.count() == events
