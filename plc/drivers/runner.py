@@ -99,7 +99,10 @@ class Runner:
         until = min(self._beat_at, self._status_at)
         for mailbox in self.mailboxes:
             request = mailbox.next_request(now)
-            until = min(until, request.at if isinstance(request, WaitUntil) else now)
+            if isinstance(request, Resync):
+                until = min(until, now + STATUS_EVERY_S)  # it stays stopped until somebody commits the plan
+            else:
+                until = min(until, request.at if isinstance(request, WaitUntil) else now)
         return max(0.0, until - now)
 
     def close(self) -> None:

@@ -99,8 +99,12 @@ class Simulator:
             for station, program in self.programs.items():
                 program.load(memory.get("parts", {}).get(station, []), time.monotonic())
             self._first_scan()
-        self._listen(self.port, self._serve_eip, "port")
-        self._listen(self.sensor_port, self._serve_sensor, "sensor_port")
+        try:
+            self._listen(self.port, self._serve_eip, "port")
+            self._listen(self.sensor_port, self._serve_sensor, "sensor_port")
+        except OSError:
+            self.stop()
+            raise
         self._spawn(self._scan_forever)
         return self
 
