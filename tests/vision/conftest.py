@@ -8,7 +8,7 @@ from vision.model_file import new_predictor
 from vision.predictor import no_progress
 from vision.synthetic import DEFECTS, render_part
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # two busy threads on a shared machine wait for each other
 
 
 @pytest.fixture(scope="session")
