@@ -1,0 +1,230 @@
+"""Real PatchCore on a few small discs."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+import labeling.actions
+from inspection import storage
+from inspection.queries import active_golden
+from tests import factories
+from tests.factories import TESTER
+from tests.labeling import steps
+from training import actions, queries
+from training.models import Candidate, Run
+from training.states import CandidateState, RunState
+from vision import model_file
+from vision.images import decode
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def station():
+    return factories.station()
+
+
+@pytest.fixture
+def version(station, tmp_path):
+    dataset = labeling.actions.make_dataset(line=station.line, name="discs", actor=TESTER)
+    folder = steps.folder_of(tmp_path / "folder", good=14)
+    labeling.actions.import_folder(dataset=dataset, folder=folder, actor=TESTER)
+    return labeling.actions.freeze_version(dataset=dataset, actor=TESTER)
+
+
+def started(version) -> Run:
+    return actions.start_run(dataset_version=version, family="patchcore", seed=1, actor=TESTER)
+
+
+def test_a_run_ends_with_a_candidate_whose_model_file_scores_parts(version):
+    run = started(version)
+
+    candidate = actions.run_training(run=run, actor=TESTER)
+
+    assert (run.state, run.progress, run.error) == (RunState.FINISHED, 1.0, "")
+    assert candidate.state == CandidateState.PROPOSED
+    predictor = model_file.load(
+        storage.local_model(candidate.model_sha256), expected_sha256=candidate.model_sha256, device="cpu"
+    )
+    [prediction] = predictor.predict([decode(steps.disc(77))])
+    assert 0 <= prediction.score <= 1
+    assert 0 <= candidate.grey_from <= candidate.grey_to <= 1
+
+
+def test_without_graded_bad_parts_the_auroc_is_none_with_a_reason(version):
+    candidate = actions.run_training(run=started(version), actor=TESTER)
+
+    assert candidate.metrics["auroc_after"] is None
+    assert candidate.metrics["auroc_after_reason"].startswith("No graded bad part")
+    assert candidate.metrics["auroc_before"] is None
+    assert candidate.metrics["auroc_before_reason"] == "The line has no active model yet."
+    assert candidate.metrics["underkill"] == {"k": 0, "n": 0}
+
+
+def test_the_same_version_and_seed_give_the_same_model(version):
+    first = actions.run_training(run=started(version), actor=TESTER)
+    second = actions.run_training(run=started(version), actor=TESTER)
+
+    assert first.model_sha256 == second.model_sha256
+
+
+def test_after_graded_bad_parts_before_and_after_are_judged_on_the_same_held_out_parts(station, version):
+    actions.activate(candidate=actions.run_training(run=started(version), actor=TESTER), actor=TESTER)
+    inspector = factories.inspector()
+    for seed in range(24):
+        steps.graded_disc(
+            station, seed=500 + seed, is_bad=seed % 2 == 0, group=f"t{seed}", inspector=inspector
+        )
+    second = labeling.actions.freeze_version(dataset=version.dataset, actor=TESTER)
+
+    candidate = actions.run_training(run=started(second), actor=TESTER)
+
+    metrics = candidate.metrics
+    assert metrics["n_bad"] == second.counts["holdout_bad"] > 0
+    assert metrics["n_good"] == second.counts["holdout_good"]
+    assert 0.5 <= metrics["auroc_before"] <= 1
+    assert metrics["auroc_after"] >= 0.9
+    assert (
+        metrics["review_rate_before"]["n"]
+        == metrics["review_rate_after"]["n"]
+        == metrics["n_good"] + metrics["n_bad"]
+    )
+
+
+def test_shrinking_on_loading_changes_no_score(version):
+    from training.learning import shrunk
+
+    predictor = model_file.new_predictor("patchcore", device="cpu")
+    rng = np.random.default_rng(0)
+    large = [rng.integers(0, 255, (300, 410, 3), dtype=np.uint8) for _ in range(8)]
+    small = [shrunk(pixels, predictor.preprocessing) for pixels in large]
+    predictor.fit(large, seed=0, progress=lambda fraction, doing: None)
+
+    assert [each.score for each in predictor.predict(large)] == [
+        each.score for each in predictor.predict(small)
+    ]
+
+
+def test_activating_a_candidate_writes_the_lines_new_golden_configuration(station, version):
+    first = factories.golden(station)
+    candidate = actions.run_training(run=started(version), actor=TESTER)
+    person = factories.expert()
+
+    golden = actions.activate(candidate=candidate, actor=TESTER, person=person)
+
+    assert active_golden(station.line) == golden
+    assert (golden.model_sha256, golden.grey_from, golden.grey_to) == (
+        candidate.model_sha256,
+        candidate.grey_from,
+        candidate.grey_to,
+    )
+    assert golden.content_sha256 == golden.computed_sha256()
+    candidate.refresh_from_db()
+    first.refresh_from_db()
+    assert (candidate.state, first.state) == (CandidateState.ACTIVATED, "retired")
+    assert golden.activated_by == person
+
+
+def test_accepting_locks_but_does_not_activate(station, version):
+    candidate = actions.run_training(run=started(version), actor=TESTER)
+
+    golden = actions.accept(candidate=candidate, actor=TESTER)
+
+    assert (golden.state, active_golden(station.line)) == ("locked", None)
+    assert actions.accept(candidate=candidate, actor=TESTER) == golden
+
+
+def test_a_retired_configuration_can_be_made_active_again(station):
+    first, second = factories.golden(station), factories.golden(station)
+    first.refresh_from_db()
+
+    actions.make_active(golden=first, actor=TESTER)
+
+    second.refresh_from_db()
+    assert (active_golden(station.line), second.state) == (first, "retired")
+
+
+def test_a_changed_picture_fails_the_run_with_a_sentence(version):
+    image = version.images.first()
+    storage.write(image.file, steps.disc(4711))
+    run = started(version)
+
+    assert actions.run_training(run=run, actor=TESTER) is None
+
+    run.refresh_from_db()
+    assert run.state == RunState.FAILED
+    assert "does not match its sha256" in run.error
+    assert not Candidate.objects.exists()
+
+
+def test_too_few_good_parts_fail_the_run_with_a_sentence(station, tmp_path):
+    dataset = labeling.actions.make_dataset(line=station.line, name="few", actor=TESTER)
+    labeling.actions.import_folder(dataset=dataset, folder=steps.folder_of(tmp_path, good=2), actor=TESTER)
+    run = started(labeling.actions.freeze_version(dataset=dataset, actor=TESTER))
+
+    assert actions.run_training(run=run, actor=TESTER) is None
+    assert run.error.endswith(".")
+
+
+def test_one_run_is_taken_by_one_trainer(version):
+    run = started(version)
+    Run.objects.filter(pk=run.pk).update(
+        state=RunState.RUNNING, version=1, started_at=timezone.now(), heartbeat_at=timezone.now()
+    )
+
+    assert actions.run_training(run=run, actor=TESTER) is None
+    assert Run.objects.get(pk=run.pk).state == RunState.RUNNING
+
+
+def test_starting_twice_gives_the_unfinished_run(version):
+    assert started(version) == started(version)
+
+
+def test_an_unknown_family_is_refused(version):
+    with pytest.raises(actions.UnknownFamilyError, match="patchcore"):
+        actions.start_run(dataset_version=version, family="oracle", actor=TESTER)
+
+
+def dead(run: Run, *, attempts: int) -> None:
+    long_ago = timezone.now() - timedelta(minutes=2)
+    Run.objects.filter(pk=run.pk).update(
+        state=RunState.RUNNING, started_at=long_ago, heartbeat_at=long_ago, attempts=attempts
+    )
+
+
+def test_a_run_whose_trainer_died_goes_back_to_the_queue(version):
+    run = started(version)
+    dead(run, attempts=1)
+
+    assert actions.sweep(now=timezone.now(), actor=TESTER)["requeued"] == 1
+    assert queries.queued_run(run.pk) == run
+
+
+def test_a_run_whose_trainers_died_three_times_has_failed(version):
+    run = started(version)
+    dead(run, attempts=3)
+
+    assert actions.sweep(now=timezone.now(), actor=TESTER)["failed"] == 1
+    run.refresh_from_db()
+    assert (run.state, run.error) == (
+        RunState.FAILED,
+        "The trainer died 3 times during this run. See its log.",
+    )
+
+
+def test_a_run_with_a_heartbeat_is_left_alone(version):
+    run = started(version)
+    Run.objects.filter(pk=run.pk).update(
+        state=RunState.RUNNING, started_at=timezone.now(), heartbeat_at=timezone.now()
+    )
+
+    assert actions.sweep(now=timezone.now(), actor=TESTER) == {"rung": 0, "requeued": 0, "failed": 0}
+
+
+def test_a_waiting_run_is_rung_again_after_ten_seconds(version):
+    started(version)
+
+    assert actions.sweep(now=timezone.now() + timedelta(seconds=9), actor=TESTER)["rung"] == 0
+    assert actions.sweep(now=timezone.now() + timedelta(seconds=11), actor=TESTER)["rung"] == 1

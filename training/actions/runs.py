@@ -1,0 +1,175 @@
+"""A run is started, taken by one trainer, and ends with a candidate or with the sentence why not."""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, OperationalError, transaction
+from django.utils import timezone
+
+from accounts.models import Person
+from audit.actor import Actor
+from audit.transitions import IllegalMove, StaleState, move, record
+from labeling.models import DatasetVersion
+from training import queries
+from training.actions.fitting import Fitted, fit_and_judge
+from training.doorbell import ring_training
+from training.learning import LearningError
+from training.models import Candidate, Run
+from training.reporting import Reporter, TakenAwayError, beating
+from training.states import RunState
+from vision.model_file import families
+from vision.predictor import Progress, no_progress
+
+MOST_ATTEMPTS = 3
+MOST_A_SWEEP = 50
+_log = logging.getLogger(__name__)
+
+
+class UnknownFamilyError(ValueError):
+    """No model family has this name."""
+
+
+def start_run(
+    *, dataset_version: DatasetVersion, family: str, actor: Actor, seed: int = 0, person: Person | None = None
+) -> Run:
+    """Queue a training and ring the trainer; an unfinished run of the same version and family is returned instead.
+
+    Raises UnknownFamilyError if this version of Second Look lacks the family.
+    """
+    if family not in families():
+        raise UnknownFamilyError(f"No model family is called {family!r}; there are: {', '.join(families())}.")
+    unfinished = Run.objects.filter(
+        dataset_version=dataset_version, family=family, state__in=[RunState.QUEUED, RunState.RUNNING]
+    )
+    try:
+        with transaction.atomic():
+            found = unfinished.first()
+            if found:
+                return found
+            run = Run.objects.create(
+                dataset_version=dataset_version,
+                family=family,
+                seed=seed,
+                person=person,
+                queued_at=timezone.now(),
+            )
+            record(
+                run, "queued", actor=actor, details={"dataset_version": dataset_version.pk, "family": family}
+            )
+            ring_training(run)
+    except IntegrityError:  # the same button twice at the same moment
+        return unfinished.get()
+    return run
+
+
+def run_training(*, run: Run, actor: Actor, progress: Progress = no_progress) -> Candidate | None:
+    """Fit the run's candidate, judge it and propose it.
+
+    None if another trainer has the run, or if it failed: then `run.error` says why in a sentence. The candidate's
+    row is committed after its model file is durable, so a candidate never lacks its file.
+    """
+    now = timezone.now()
+    start: dict[str, Any] = {
+        "started_at": now,
+        "heartbeat_at": now,
+        "progress": 0.0,
+        "message": "Starting",
+        "error": "",
+    }
+    try:
+        move(run, RunState.RUNNING, actor=actor, attempts=run.attempts + 1, **start)
+        with beating(run):
+            fitted = fit_and_judge(run, Reporter(run, actor, progress))
+        return _propose(run, fitted, actor)
+    except (StaleState, IllegalMove, TakenAwayError) as taken:
+        _log.info("%s", taken)
+    except OperationalError:
+        raise  # the database is away: the heartbeat stops, and the sweeper puts the run back in the queue
+    except Exception as problem:
+        _log.exception("%s failed", run)
+        _fail(run, _sentence(problem), actor)
+    return None
+
+
+def sweep(*, now: datetime, actor: Actor) -> dict[str, int]:
+    """Ring again for runs that wait; put runs of dead trainers back in the queue, at most three times."""
+    done = {"rung": 0, "requeued": 0, "failed": 0}
+    for run in queries.silent_runs(now)[:MOST_A_SWEEP]:
+        if run.attempts >= MOST_ATTEMPTS:
+            done["failed"] += _fail(
+                run, f"The trainer died {run.attempts} times during this run. See its log.", actor
+            )
+        else:
+            done["requeued"] += _requeue(run, actor)
+    for run in queries.unrung_runs(now)[:MOST_A_SWEEP]:
+        ring_training(run)
+        done["rung"] += 1
+    return done
+
+
+@transaction.atomic
+def _propose(run: Run, fitted: Fitted, actor: Actor) -> Candidate:
+    move(
+        run,
+        RunState.FINISHED,
+        actor=actor,
+        details={"model_sha256": fitted.model_sha256},
+        progress=1.0,
+        message="Finished",
+        finished_at=timezone.now(),
+        metrics=fitted.metrics,
+    )
+    candidate = Candidate.objects.create(
+        run=run,
+        model_name=fitted.model_name,
+        model_sha256=fitted.model_sha256,
+        preprocessing=fitted.preprocessing,
+        grey_from=fitted.grey_from,
+        grey_to=fitted.grey_to,
+        metrics=fitted.metrics,
+        made_at=timezone.now(),
+    )
+    record(candidate, "proposed", actor=actor, details={"run": run.pk, "model_sha256": fitted.model_sha256})
+    return candidate
+
+
+def _requeue(run: Run, actor: Actor) -> int:
+    waiting = "The trainer stopped answering; the run waits for the next one."
+    try:
+        with transaction.atomic():
+            move(
+                run,
+                RunState.QUEUED,
+                actor=actor,
+                verb="requeued",
+                progress=0.0,
+                message=waiting,
+                heartbeat_at=None,
+            )
+            ring_training(run)
+    except (StaleState, IllegalMove):  # it ended after all
+        return 0
+    return 1
+
+
+def _fail(run: Run, sentence: str, actor: Actor) -> int:
+    try:
+        move(
+            run,
+            RunState.FAILED,
+            actor=actor,
+            details={"error": sentence},
+            error=sentence[:500],
+            message="Failed",
+            finished_at=timezone.now(),
+        )
+    except (StaleState, IllegalMove):
+        return 0
+    return 1
+
+
+def _sentence(problem: Exception) -> str:
+    if isinstance(problem, LearningError | ValueError | OSError) and str(problem):
+        return str(problem)
+    return f"The trainer met a problem that it does not know ({type(problem).__name__}): {problem}"

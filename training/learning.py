@@ -1,0 +1,194 @@
+"""What a run does with pixels: who teaches, who calibrates, who judges. Arrays and numbers only, no database.
+
+Three kinds of groups, told apart by their names alone (labeling.splitting), so nothing leaks:
+    learning     about 70 %: the predictor is fitted on them
+    calibrating  a quarter of the learning groups that are wholly good: set the evidence-to-probability line
+    held out     about 30 %: judge, and draw the thresholds
+
+The thresholds that a candidate proposes are drawn from all held-out scores. The figures that are *reported* for it
+must not be: each held-out part is judged by thresholds drawn from the other half of the groups (cross-fitting).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from labeling.splitting import share_of
+from metrics.roc import auroc
+from metrics.thresholds import Thresholds, decision, propose_thresholds
+from vision.predictor import Image, Predictor, Progress
+
+CALIBRATING_SHARE = 0.25
+FEWEST_CALIBRATING = 10
+FEWEST_LEARNING = 20
+PREDICT_AT_ONCE = 8
+
+
+class LearningError(Exception):
+    """Nothing can be learned from this; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture with its truth. `is_graded`: by people on the line, else imported from a folder."""
+
+    pixels: Image
+    is_bad: bool
+    group: str
+    is_held_out: bool
+    is_graded: bool
+
+
+@dataclass(slots=True)
+class Division:
+    good: list[Sample] = field(default_factory=list)
+    bad: list[Sample] = field(default_factory=list)
+    calibrating: list[Sample] = field(default_factory=list)
+    held_out: list[Sample] = field(default_factory=list)
+
+
+def divide(samples: Sequence[Sample]) -> Division:
+    """Give every picture its one purpose; with few pictures nobody is set apart for calibrating."""
+    divided = Division(held_out=[sample for sample in samples if sample.is_held_out])
+    learning = [sample for sample in samples if not sample.is_held_out]
+    divided.bad = [sample for sample in learning if sample.is_bad]
+    # The head learns from the bad parts, so the good ones of the same groups are no strangers to it.
+    groups_with_bad = {sample.group for sample in divided.bad}
+    for sample in learning:
+        if sample.is_bad:
+            continue
+        apart = sample.group not in groups_with_bad
+        apart = apart and share_of(sample.group, purpose="calibrating") < CALIBRATING_SHARE
+        (divided.calibrating if apart else divided.good).append(sample)
+    if len(divided.calibrating) < FEWEST_CALIBRATING or len(divided.good) < FEWEST_LEARNING:
+        divided.good = [sample for sample in learning if not sample.is_bad]
+        divided.calibrating = []
+    return divided
+
+
+def teach(predictor: Predictor, divided: Division, *, seed: int, progress: Progress) -> None:
+    """Fit and calibrate; raises LearningError or ValueError with a sentence if there is too little."""
+    if not divided.good:
+        raise LearningError(
+            "No good part to learn from. Import a folder with train/good, or grade some good parts."
+        )
+    if not any(not sample.is_bad for sample in [*divided.held_out, *divided.calibrating]):
+        raise LearningError(
+            "No good part is held out, so nothing could say how the model does. Add pictures of other parts: about "
+            "30 % of the groups are held out, chosen by name."
+        )
+    predictor.fit(
+        [sample.pixels for sample in divided.good],
+        [sample.pixels for sample in divided.bad],
+        seed=seed,
+        progress=lambda fraction, doing: progress(0.9 * fraction, doing),
+    )
+    if divided.calibrating:
+        progress(0.9, f"Calibrating on {len(divided.calibrating)} good parts of other groups")
+        predictor.calibrate([sample.pixels for sample in divided.calibrating])
+    progress(1.0, "Fitted")
+
+
+def scores_of(
+    predictor: Predictor, samples: Sequence[Sample], *, progress: Progress, doing: str
+) -> list[float]:
+    scores: list[float] = []
+    for start in range(0, len(samples), PREDICT_AT_ONCE):
+        progress(start / len(samples), f"{doing}: {start} of {len(samples)}")
+        batch = [sample.pixels for sample in samples[start : start + PREDICT_AT_ONCE]]
+        scores += [prediction.score for prediction in predictor.predict(batch)]
+    return scores
+
+
+def thresholds_of(scores: Sequence[float], samples: Sequence[Sample]) -> Thresholds:
+    """The proposal for these scores; raises LearningError for a score that is not finite."""
+    wild = sum(not math.isfinite(score) for score in scores)
+    if wild:
+        raise LearningError(
+            f"The model gave {wild} of {len(scores)} held-out parts a score that is not a number."
+        )
+    return propose_thresholds(
+        [score for score, sample in zip(scores, samples, strict=True) if not sample.is_bad],
+        [score for score, sample in zip(scores, samples, strict=True) if sample.is_bad],
+    )
+
+
+def cross_fitted_decisions(scores: Sequence[float], samples: Sequence[Sample]) -> tuple[list[str], bool]:
+    """Judge each part by thresholds drawn from the other half of the groups; False if the halves are too small.
+
+    Then the decisions are those of the proposal itself, which saw the very parts that it judges.
+    """
+    halves = [share_of(sample.group, purpose="half") < 0.5 for sample in samples]
+    bands = {}
+    for half in (True, False):
+        inside = [number for number, each in enumerate(halves) if each is half]
+        good = sum(not samples[number].is_bad for number in inside)
+        bad = len(inside) - good
+        needs_bad = any(sample.is_bad for sample in samples)
+        if good == 0 or (needs_bad and bad == 0):
+            whole = thresholds_of(scores, samples)
+            return _decisions(scores, [(whole.grey_from, whole.grey_to)] * len(scores)), False
+        drawn = thresholds_of([scores[n] for n in inside], [samples[n] for n in inside])
+        bands[not half] = (drawn.grey_from, drawn.grey_to)
+    return _decisions(scores, [bands[half] for half in halves]), True
+
+
+def banded_decisions(scores: Sequence[float], *, grey_from: float, grey_to: float) -> list[str]:
+    return _decisions(scores, [(grey_from, grey_to)] * len(scores))
+
+
+def _decisions(scores: Sequence[float], bands: Sequence[tuple[float, float]]) -> list[str]:
+    """GOOD, GREY or BAD; a score that is not finite holds the part, as it does on the line."""
+    return [
+        decision(score, grey_from=band[0], grey_to=band[1]) if math.isfinite(score) else "GREY"
+        for score, band in zip(scores, bands, strict=True)
+    ]
+
+
+def figures_of(decisions: Sequence[str], samples: Sequence[Sample]) -> dict[str, dict[str, int]]:
+    """Review rate, underkill (bad parts passed / bad) and overkill (good rejected / good), each as k of n.
+
+    The review rate is told apart by origin: graded parts are here *because* an earlier model found them grey.
+    """
+    pairs = list(zip(decisions, samples, strict=True))
+
+    def rate(word: str, of: Callable[[Sample], bool]) -> dict[str, int]:
+        seen = [said for said, sample in pairs if of(sample)]
+        return {"k": seen.count(word), "n": len(seen)}
+
+    return {
+        "review_rate": rate("GREY", lambda _: True),
+        "review_rate_imported": rate("GREY", lambda sample: not sample.is_graded),
+        "review_rate_graded": rate("GREY", lambda sample: sample.is_graded),
+        "underkill": rate("GOOD", lambda sample: sample.is_bad),
+        "overkill": rate("BAD", lambda sample: not sample.is_bad),
+    }
+
+
+def auroc_or_reason(scores: Sequence[float], samples: Sequence[Sample]) -> tuple[float | None, str]:
+    """The AUROC, or None and the sentence why there is none. It is never invented."""
+    good = [score for score, sample in zip(scores, samples, strict=True) if not sample.is_bad]
+    bad = [score for score, sample in zip(scores, samples, strict=True) if sample.is_bad]
+    if not good or not bad:
+        missing = "bad" if good else "good"
+        return None, f"No graded {missing} part is held out yet, so there is no AUROC."
+    try:
+        return round(auroc(good, bad), 4), ""
+    except ValueError as problem:
+        return None, str(problem)
+
+
+def shrunk(pixels: Image, preprocessing: dict[str, Any]) -> Image:
+    """The picture at the model's input size, if that is the model's own first step: the same scores, little memory.
+
+    A few hundred pictures of 5 megapixels would not fit into memory whole.
+    """
+    size = preprocessing.get("input_px")
+    if not size or not str(preprocessing.get("resize", "")).startswith("area, whole image"):
+        return pixels
+    height, width = size
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
