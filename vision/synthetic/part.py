@@ -15,6 +15,7 @@ from vision.synthetic.defects import DRAW, Defect, Mask
 from vision.synthetic.geometry import BORE, CHAMFER, OUTER, SIZE_PX, STEP, Pose, Shape, covered, shape
 
 _METAL = np.array([0.95, 0.99, 1.04], np.float32)
+_CURVE = np.rint((np.arange(4096) / 4095) ** (1 / 1.35) * 255).astype(np.uint8)  # the camera's tone curve
 _FIXTURE = np.array([0.115, 0.12, 0.13], np.float32)
 
 
@@ -36,10 +37,10 @@ def render_part(rng: np.random.Generator, defect: Defect | None = None) -> tuple
     mask = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
     if defect is not None:
         mark = DRAW[defect](rng, pose)
-        slope_x = cv2.Sobel(mark.relief, cv2.CV_32F, 1, 0)
-        slope_y = cv2.Sobel(mark.relief, cv2.CV_32F, 0, 1)
+        slope_x, slope_y = _slope(mark.relief)
         relief = 1 + slope_x * math.cos(light) + slope_y * math.sin(light)
-        picture *= np.clip(relief, 0.25, 1.9)[:, :, None] * mark.tone
+        picture *= np.clip(relief, 0.25, 1.9)[:, :, None]
+        picture *= mark.tone
         mask = np.where(metal > 0.5, mark.mask, 0).astype(np.uint8)
     picture = _on_fixture(rng, picture, metal, form, light)
     return _photographed(rng, picture, light), mask
@@ -52,7 +53,7 @@ def _turned_metal(rng: np.random.Generator, form: Shape, light: float) -> FloatM
     bearing = form.angle - np.float32(light) + wobble
     fan: NDArray[np.floating] = np.exp(-((np.sin(bearing) / 0.42) ** 2)) * 0.75
     fan += np.exp(-((np.sin(bearing - 1.15) / 0.30) ** 2)) * 0.35
-    towards = np.cos(form.angle - np.float32(light))  # 1 on the side that faces the light
+    towards = _facing(form.x, form.y, light)
 
     flat: NDArray[np.floating] = 0.34 + 0.35 * fan + grooves * (0.020 + 0.055 * fan)
     boss = covered(STEP - form.radius)
@@ -63,7 +64,7 @@ def _turned_metal(rng: np.random.Generator, form: Shape, light: float) -> FloatM
     flat = _chamfer(flat, STEP - form.radius, 0.50 + 0.34 * towards)
     flat = _chamfer(flat, OUTER - form.radius, 0.46 + 0.36 * towards)
     flat = _chamfer(flat, form.radius - BORE, 0.48 - 0.34 * towards)
-    at_hole = np.cos(np.arctan2(*_slope(form.hole)) - np.float32(light))
+    at_hole = _facing(*_slope(form.hole), light)
     return np.asarray(_chamfer(flat, form.hole, 0.47 - 0.33 * at_hole), dtype=np.float32)
 
 
@@ -95,7 +96,7 @@ def _photographed(rng: np.random.Generator, picture: FloatMap, light: float) -> 
     blurred = cv2.GaussianBlur(picture * (fall * exposure)[:, :, None], (0, 0), 0.75)
     grain = rng.standard_normal((SIZE_PX, SIZE_PX, 1), dtype=np.float32)
     noisy = blurred + grain * (0.006 + 0.012 * np.sqrt(np.maximum(blurred, 0)))
-    return np.asarray(np.rint(np.clip(noisy, 0, 1) ** (1 / 1.35) * 255), dtype=np.uint8)
+    return np.asarray(_CURVE[(np.clip(noisy, 0, 1) * 4095).astype(np.int16)], dtype=np.uint8)
 
 
 def _chamfer(
@@ -108,11 +109,16 @@ def _chamfer(
 
 
 def _slope(distance: FloatMap) -> tuple[FloatMap, FloatMap]:
-    """(dy, dx) of a map, for arctan2."""
+    """(dx, dy) of a map."""
     return (
-        np.asarray(cv2.Sobel(distance, cv2.CV_32F, 0, 1), dtype=np.float32),
         np.asarray(cv2.Sobel(distance, cv2.CV_32F, 1, 0), dtype=np.float32),
+        np.asarray(cv2.Sobel(distance, cv2.CV_32F, 0, 1), dtype=np.float32),
     )
+
+
+def _facing(x: FloatMap, y: FloatMap, light: float) -> NDArray[np.floating]:
+    """Cosine between each direction (x, y) and the light: 1 on the side that faces it."""
+    return (x * math.cos(light) + y * math.sin(light)) / (cv2.magnitude(x, y) + np.float32(1e-6))
 
 
 def _noise_line(rng: np.random.Generator, layers: list[tuple[int, float]]) -> FloatMap:
