@@ -375,10 +375,14 @@ def run(args: argparse.Namespace) -> int:
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())
-    with simulator:
-        print(
-            f"PLC simulator on {args.host}:{simulator.port}, sensor wire on {simulator.sensor_port}",
-            flush=True,
-        )
-        done.wait()
+    try:
+        simulator.start()
+    except OSError as error:
+        print(f"The PLC simulator cannot open ports {args.port} and {args.sensor_port}: {error}", flush=True)
+        return 1
+    print(
+        f"PLC simulator on {args.host}:{simulator.port}, sensor wire on {simulator.sensor_port}", flush=True
+    )
+    done.wait()
+    simulator.stop()
     return 0

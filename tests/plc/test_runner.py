@@ -22,7 +22,7 @@ from plc.handshake import (
 from plc.simulator import Simulator
 from plc.simulator.faults import Fault
 
-BRISK = Timing(ack_s=0.15, backoff_first_s=0.01, backoff_max_s=0.2, poll_s=0.004, quiet_s=0.05)
+BRISK = Timing(ack_s=0.1, backoff_first_s=0.01, backoff_max_s=0.1, poll_s=0.004, quiet_s=0.05)
 
 
 class Gateway:
@@ -111,7 +111,7 @@ def test_a_late_mailbox_that_is_never_answered_does_not_hold_up_the_line():
         program = simulator.programs["S01"]
         answer = program._answer
         program._answer = lambda mailbox: mailbox == "S01" and answer(mailbox)
-        gateway.commit("H01", "P-9", Result.PASS)
+        gateway.commit("H01", "P-99", Result.PASS)
         for number in range(1, 11):
             simulator.pulse("S01", number, f"P-{number}")
             gateway.commit("S01", f"P-{number}", Result.PASS, trig_seq=number)
@@ -233,7 +233,10 @@ def test_400_dispositions_under_a_hundred_faults_are_applied_once_and_in_order()
     count = 400
     chance = random.Random(20)
     kinds = [fault for fault in Fault if fault not in (Fault.COUNTER_RESET, Fault.FREEZE)]
-    with Simulator(gate_s=600, hold_capacity=count) as simulator, Gateway(simulator) as gateway:
+    with (
+        Simulator(gate_s=600, hold_capacity=count) as simulator,
+        Gateway(simulator, timeout_s=0.06) as gateway,
+    ):
         committed = []
         for number in range(1, count + 1):
             simulator.pulse("S01", number, f"P-{number}")
@@ -242,7 +245,7 @@ def test_400_dispositions_under_a_hundred_faults_are_applied_once_and_in_order()
             committed.append((number, f"P-{number}", int(result), 1))
             gateway.commit("S01", f"P-{number}", result, trig_seq=number)
             if number % 3 == 0:
-                simulator.fault(chance.choice(kinds), seconds=0.12, writes_only=chance.random() < 0.5)
+                simulator.fault(chance.choice(kinds), seconds=0.08, writes_only=chance.random() < 0.5)
             gateway.until_empty(within_s=20)
 
         applied = [(d["seq"], d["part_id"], d["result"], d["code"]) for d in dispositions(simulator)]
