@@ -9,10 +9,18 @@ trap 'exit 130' INT TERM HUP
 
 stop_servers() {
   local pid
-  # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients.
-  for pid in "${SERVER_PIDS[@]}"; do kill -INT "$pid" 2>/dev/null || true; done
-  for pid in "${SERVER_PIDS[@]}"; do wait "$pid" 2>/dev/null || true; done
+  # PostgreSQL ends at SIGINT without waiting for its clients; Redis, started in the background, hears only SIGTERM.
+  for pid in "${SERVER_PIDS[@]}"; do kill -INT "$pid" 2>/dev/null && kill -TERM "$pid" 2>/dev/null || true; done
+  for pid in "${SERVER_PIDS[@]}"; do end_of "$pid"; done
   rm -rf "$SERVERS"
+}
+
+# end_of PID: wait for it, at most 10 s, then kill it.
+end_of() {
+  (exec >/dev/null 2>&1; sleep 10 && kill -KILL "$1") &
+  local patience=$!
+  wait "$1" 2>/dev/null || true
+  kill "$patience" 2>/dev/null || true
 }
 
 postgres_folder() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
@@ -25,26 +33,30 @@ needs() {
   install_packages "$2"
 }
 
-# PostgreSQL refuses to run as root.
-as_server() {
-  if [ "$(id -u)" != 0 ]; then "$@"
-  elif id postgres >/dev/null 2>&1; then setpriv --reuid=postgres --regid=postgres --clear-groups --pdeathsig=INT "$@"
-  else setpriv --reuid=nobody --regid=nogroup --clear-groups --pdeathsig=INT "$@"
-  fi
+# Before every command here: it ends with this shell even after kill -9 of it, and PostgreSQL refuses to run as root.
+GUARDED=(setpriv --pdeathsig=KILL)
+AS_SERVER=("${GUARDED[@]}")
+
+choose_server_user() {
+  if [ "$(id -u)" != 0 ]; then return; fi
+  local user=nobody
+  if id postgres >/dev/null 2>&1; then user=postgres; fi
+  AS_SERVER=(setpriv "--reuid=$user" "--regid=$(id -gn "$user")" --clear-groups --pdeathsig=KILL)
 }
 
 start_postgres() {
   [ -n "$(postgres_folder)" ] || needs PostgreSQL postgresql
+  choose_server_user
   local bin port data="$SERVERS/postgres"
   bin="$(postgres_folder)"
   port="$(free_port)"
   password >"$SERVERS/postgres.password"
   mkdir "$data"
   chmod 711 "$SERVERS"
-  if [ "$(id -u)" = 0 ]; then chown "$(as_server id -u)" "$data" "$SERVERS/postgres.password"; fi
-  as_server "$bin/initdb" -D "$data" -U secondlook -A scram-sha-256 --pwfile="$SERVERS/postgres.password" \
+  if [ "$(id -u)" = 0 ]; then chown "$("${AS_SERVER[@]}" id -u)" "$data" "$SERVERS/postgres.password"; fi
+  "${AS_SERVER[@]}" "$bin/initdb" -D "$data" -U secondlook -A scram-sha-256 --pwfile="$SERVERS/postgres.password" \
     -E UTF8 --locale=C.UTF-8 >"$SERVERS/initdb.log" || { cat "$SERVERS/initdb.log"; stop "PostgreSQL's initdb failed."; }
-  as_server "$bin/postgres" -D "$data" -h 127.0.0.1 -p "$port" -k "$data" -c max_connections=200 \
+  "${AS_SERVER[@]}" "$bin/postgres" -D "$data" -h 127.0.0.1 -p "$port" -k "$data" -c max_connections=200 \
     >"$SERVERS/postgres.log" 2>&1 &
   SERVER_PIDS+=("$!")
   export PGPASSWORD
@@ -63,7 +75,7 @@ start_redis() {
   mkdir "$SERVERS/redis"
   printf 'requirepass %s\n' "$secret" >"$SERVERS/redis.conf"
   chmod 600 "$SERVERS/redis.conf"
-  redis-server "$SERVERS/redis.conf" --bind 127.0.0.1 --port "$port" --dir "$SERVERS/redis" \
+  "${GUARDED[@]}" redis-server "$SERVERS/redis.conf" --bind 127.0.0.1 --port "$port" --dir "$SERVERS/redis" \
     --appendonly yes --appendfsync everysec --save '' >"$SERVERS/redis.log" 2>&1 &
   SERVER_PIDS+=("$!")
   REDISCLI_AUTH="$secret" wait_until "Redis" "$SERVERS/redis.log" redis-cli -p "$port" ping
