@@ -10,7 +10,7 @@ import os
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 class Journal:
@@ -24,16 +24,20 @@ class Journal:
             maxlen=20_000
         )  # the newest, for whoever runs in this process
         self.memory: dict[str, Any] = {}
+        self._log: IO[bytes] | None = None
+
+    def open(self) -> None:
+        """Read the memory and open the log. Only one controller at a time may hold these files."""
+        log, state = self._log_path, self._state_path
+        for path in (log, state):
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
         if state is not None and state.exists():
             self.memory = json.loads(state.read_text())
-        self._log = None
         if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
             if log.exists() and "log_bytes" in self.memory and log.stat().st_size > self.memory["log_bytes"]:
                 os.truncate(log, self.memory["log_bytes"])
             self._log = log.open("ab")
-        if state is not None:
-            state.parent.mkdir(parents=True, exist_ok=True)
 
     def note(self, event: str, **fields: Any) -> None:
         """One line of the log; it counts from the next `commit`."""

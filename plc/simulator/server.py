@@ -93,18 +93,22 @@ class Simulator:
     # life
 
     def start(self) -> Self:
-        memory = self.journal.memory
-        with self.tags.lock:
-            self.tags.load(memory.get("tags", {}))
-            for station, program in self.programs.items():
-                program.load(memory.get("parts", {}).get(station, []), time.monotonic())
-            self._first_scan()
+        """Raises OSError if a port is taken; then no file was touched: it may be another controller's."""
         try:
-            self._listen(self.port, self._serve_eip, "port")
-            self._listen(self.sensor_port, self._serve_sensor, "sensor_port")
+            eip = self._listen(self.port)
+            sensor = self._listen(self.sensor_port)
         except OSError:
-            self.stop()
+            self._close_listeners()
             raise
+        self.port, self.sensor_port = eip.getsockname()[1], sensor.getsockname()[1]
+        self.journal.open()
+        with self.tags.lock:
+            self.tags.load(self.journal.memory.get("tags", {}))
+            for station, program in self.programs.items():
+                program.load(self.journal.memory.get("parts", {}).get(station, []), time.monotonic())
+            self._first_scan()
+        self._spawn(self._accept_forever, eip, self._serve_eip)
+        self._spawn(self._accept_forever, sensor, self._serve_sensor)
         self._spawn(self._scan_forever)
         return self
 
@@ -114,8 +118,7 @@ class Simulator:
         self._join("plc-_accept_forever")
         self._wake([*self._clients, *self._wires])
         self._join("plc-")
-        for listener in self._listeners:
-            listener.close()
+        self._close_listeners()
         with self.tags.lock:
             self._commit()
         self.journal.close()
@@ -277,11 +280,14 @@ class Simulator:
 
     # ports
 
-    def _listen(self, port: int, serve: Callable[[socket.socket], None], name: str) -> None:
+    def _listen(self, port: int) -> socket.socket:
         listener = socket.create_server((self.host, port))
-        setattr(self, name, listener.getsockname()[1])
         self._listeners.append(listener)
-        self._spawn(self._accept_forever, listener, serve)
+        return listener
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
 
     def _accept_forever(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         while not self._stopping.is_set():

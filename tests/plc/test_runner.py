@@ -1,7 +1,12 @@
 """Machine, driver and simulated PLC together; the simulator's log is the judge."""
 
+import json
 import random
+import socket
+import subprocess
+import sys
 import time
+from typing import NamedTuple
 
 from plc.drivers.ethernet_ip import EthernetIpDriver
 from plc.drivers.runner import Runner
@@ -19,10 +24,16 @@ from plc.handshake import (
     State,
     Timing,
 )
-from plc.simulator import Simulator
+from plc.simulator import SensorWire, Simulator
 from plc.simulator.faults import Fault
 
 BRISK = Timing(ack_s=0.1, backoff_first_s=0.01, backoff_max_s=0.1, poll_s=0.004, quiet_s=0.05)
+
+
+class Ports(NamedTuple):
+    """A simulator in another process."""
+
+    port: int
 
 
 class Gateway:
@@ -229,28 +240,75 @@ def test_an_absent_plc_is_asked_less_and_less_often():
 
 
 def test_400_dispositions_under_a_hundred_faults_are_applied_once_and_in_order():
-    """Every fault but the loss of the PLC's whole memory, which loses the parts themselves."""
-    count = 400
+    """Both mailboxes at once, and every fault but the loss of the whole memory, which loses the parts themselves."""
+    parts = 310
     chance = random.Random(20)
     kinds = [fault for fault in Fault if fault not in (Fault.COUNTER_RESET, Fault.FREEZE)]
+    committed = {"S01": [], "H01": []}
     with (
-        Simulator(gate_s=600, hold_capacity=count) as simulator,
+        Simulator(gate_s=600, hold_capacity=parts) as simulator,
         Gateway(simulator, timeout_s=0.06) as gateway,
     ):
-        committed = []
-        for number in range(1, count + 1):
+
+        def commit(mailbox, part_id, result, trig_seq=0):
+            committed[mailbox].append((len(committed[mailbox]) + 1, part_id, int(result), 1))
+            gateway.commit(mailbox, part_id, result, trig_seq)
+
+        held = None
+        for number in range(1, parts + 1):
             simulator.pulse("S01", number, f"P-{number}")
-        for number in range(1, count + 1):
             result = chance.choice(list(Result))
-            committed.append((number, f"P-{number}", int(result), 1))
-            gateway.commit("S01", f"P-{number}", result, trig_seq=number)
-            if number % 3 == 0:
+            commit("S01", f"P-{number}", result, number)
+            if held is not None:
+                commit("H01", held, chance.choice([Result.PASS, Result.REJECT]))
+            held = f"P-{number}" if result is Result.HOLD else None
+            if number % 2 == 0:
                 simulator.fault(chance.choice(kinds), seconds=0.08, writes_only=chance.random() < 0.5)
             gateway.until_empty(within_s=20)
 
-        applied = [(d["seq"], d["part_id"], d["result"], d["code"]) for d in dispositions(simulator)]
-        assert applied == committed
-        assert [(e.seq, e.part_id, e.code) for e in gateway.of(Acked, Refused)] == [
-            (seq, part_id, code) for seq, part_id, _, code in committed
-        ]
+        for mailbox, rows in committed.items():
+            own = [d for d in dispositions(simulator) if d["mailbox"] == mailbox]
+            assert [(d["seq"], d["part_id"], d["result"], d["code"]) for d in own] == rows
+            answers = [e for e in gateway.of(Acked, Refused) if e.mailbox == mailbox]
+            assert [(e.seq, e.part_id, e.code) for e in answers] == [(s, p, code) for s, p, _, code in rows]
+        print(f"{len(dispositions(simulator))} dispositions, {simulator.faults.taken} faults,", end=" ")
+        print(f"{gateway.runner.drivers_opened} drivers, {len(gateway.of(ResyncNeeded))} re-synchronisations")
         assert simulator.faults.taken >= 100
+        assert len(dispositions(simulator)) >= 400
+
+
+def test_a_controller_killed_again_and_again_applies_everything_once(tmp_path):
+    """The process dies without warning; its log, cut to what its memory knows, is the judge."""
+    parts, log = 60, tmp_path / "plc.jsonl"
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            ports.append(free.getsockname()[1])
+    command = [sys.executable, "-m", "plc.simulator", "--port", str(ports[0]), "--sensor-port", str(ports[1])]
+    command += ["--gate-s", "600", "--log", str(log), "--state", str(tmp_path / "plc.json")]
+
+    def start():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        process.stdout.readline()
+        return process
+
+    process = start()
+    with SensorWire("127.0.0.1", ports[1]) as wire, Gateway(Ports(ports[0])) as gateway:
+        for number in range(1, parts + 1):
+            wire.pulse("S01", number, f"P-{number}")
+        for number in range(1, parts + 1):
+            gateway.commit("S01", f"P-{number}", Result.REJECT, trig_seq=number)
+            if number % 15 == 5:
+                for _ in range(number // 15):  # each time a little further into the exchange
+                    gateway.step()
+                process.kill()
+                process.communicate()
+                process = start()
+            gateway.until_empty(within_s=10)
+    process.terminate()
+    process.communicate()
+
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    applied = [(d["seq"], d["part_id"], d["code"]) for d in lines if d["event"] == "disposition"]
+    assert applied == [(number, f"P-{number}", 1) for number in range(1, parts + 1)]
+    assert [line["boot"] for line in lines if line["event"] == "boot"] == [1, 2, 3, 4, 5]

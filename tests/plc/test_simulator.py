@@ -505,14 +505,26 @@ def test_the_process_starts_serves_and_survives_a_kill_with_its_memory(tmp_path)
     assert len(events(tmp_path / "plc.jsonl", "trigger")) == 1
 
 
-def test_a_taken_port_is_said_in_a_sentence(simulator):
-    command = [sys.executable, "-m", "plc.simulator", "--port", str(simulator.port), "--sensor-port", "0"]
+def test_a_second_controller_on_the_same_ports_says_so_and_touches_no_file(tmp_path):
+    files = {"log": tmp_path / "plc.jsonl", "state": tmp_path / "plc.json"}
+    with Simulator(**files) as simulator:
+        before = [path.read_bytes() for path in files.values()]
+        command = [
+            sys.executable,
+            "-m",
+            "plc.simulator",
+            "--port",
+            "0",
+            "--sensor-port",
+            str(simulator.sensor_port),
+        ]
+        command += ["--log", str(files["log"]), "--state", str(files["state"])]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-
-    assert done.returncode == 1
-    assert "cannot open ports" in done.stdout
-    assert done.stderr == ""
+        assert done.returncode == 1
+        assert "cannot open ports" in done.stdout
+        assert done.stderr == ""
+        assert [path.read_bytes() for path in files.values()] == before
 
 
 def test_a_structure_is_written_within_a_millisecond_and_answered_within_a_few_scans(line_with):
