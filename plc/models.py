@@ -78,6 +78,7 @@ class Mailbox(models.Model):
     numbering  counts the times that numbers started anew because ours and the PLC's disagreed
     next_seq   number of the next new delivery
     plc_boot   PlcBoot as last remembered; None if this PLC was never seen
+    trig_seq   every trigger of the PLC up to this one has its part; None if this PLC was never seen
     """
 
     link = models.ForeignKey(PlcLink, on_delete=models.PROTECT, related_name="mailboxes")
@@ -87,6 +88,7 @@ class Mailbox(models.Model):
     numbering = models.PositiveIntegerField(default=1)
     next_seq = models.PositiveBigIntegerField(default=1)
     plc_boot = models.IntegerField(null=True, blank=True)
+    trig_seq = models.IntegerField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "mailboxes"

@@ -22,7 +22,11 @@ def link_by_code(code: str) -> PlcLink | None:
 
 def mailboxes_of(link_id: int) -> list[Mailbox]:
     """Automatic mailboxes before late ones, station by station."""
-    return list(Mailbox.objects.filter(link=link_id).order_by("station_id", "kind"))
+    return list(
+        Mailbox.objects.select_related("station__line__part_type")
+        .filter(link=link_id)
+        .order_by("station_id", "kind")
+    )
 
 
 def undelivered_dispositions(link: PlcLink | None = None, *, after_id: int = 0) -> QuerySet[Disposition]:
@@ -154,6 +158,7 @@ def ack_times(*, since: datetime, until: datetime, line: Line | None = None, kin
         for acked_at, triggered_at in _acked(since, until, line, kind).values_list(
             "acked_at", "disposition__part__triggered_at"
         )
+        if acked_at is not None
     ]
 
 
@@ -164,6 +169,7 @@ def send_times(*, since: datetime, until: datetime, line: Line | None = None, ki
         for acked_at, decided_at in _acked(since, until, line, kind).values_list(
             "acked_at", "disposition__decided_at"
         )
+        if acked_at is not None
     ]
 
 

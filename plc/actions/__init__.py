@@ -23,11 +23,13 @@ from plc.actions.links import (
     set_up_link,
     take_lease,
 )
+from plc.actions.triggers import account_for_triggers
 
 __all__ = [
     "LEASE_S",
     "Lease",
     "LeaseLostError",
+    "account_for_triggers",
     "begin_again",
     "enqueue_deliveries",
     "hold_fence",

@@ -33,7 +33,7 @@ def enqueue_deliveries(*, lease: Lease, dispositions: Sequence[Disposition], act
     mailboxes = {(box.station_id, box.kind): box for box in Mailbox.objects.filter(link=lease.link_id)}
     now, made = timezone.now(), []
     for row in dispositions:
-        kind = MailboxKind.LATE if row.is_final and row.was_held else MailboxKind.AUTOMATIC
+        kind = MailboxKind.LATE if row.is_final and _was_held(row) else MailboxKind.AUTOMATIC
         mailbox = mailboxes[row.part.station_id, kind]
         made.append(_numbered(row, mailbox, lease, now))
     Delivery.objects.bulk_create(made)
@@ -43,6 +43,11 @@ def enqueue_deliveries(*, lease: Lease, dispositions: Sequence[Disposition], act
         if delivery.state == DeliveryState.REFUSED:
             record(delivery, "refused", actor=actor, details={"problem": delivery.problem})
     return made
+
+
+def _was_held(row: Disposition) -> bool:
+    held: bool = row.was_held  # type: ignore[attr-defined]  # annotated by the query
+    return held
 
 
 def _numbered(row: Disposition, mailbox: Mailbox, lease: Lease, now: datetime) -> Delivery:

@@ -13,7 +13,7 @@ from audit.actor import Actor
 from audit.transitions import move, record
 from inspection.models import Station
 from plc.models import Driver, Mailbox, PlcLink
-from plc.states import MailboxKind
+from plc.states import LinkState, MailboxKind
 
 LEASE_S = 5.0
 
@@ -119,7 +119,9 @@ def move_link(*, link: PlcLink, to: str, alarm: str, actor: Actor) -> None:
     """Say how the link fares now, or only why it fares badly; the event makes the open pages look."""
     alarm, alarm_at = alarm[:300], timezone.now() if alarm else None
     if to != link.state:
-        move(link, to, actor=actor, details={"alarm": alarm}, alarm=alarm, alarm_at=alarm_at)
+        # Connected means that the heartbeat was seen to move just now; the next reading is written within a second.
+        seen = {"plc_hb_at": timezone.now()} if to == LinkState.CONNECTED else {}
+        move(link, to, actor=actor, details={"alarm": alarm}, alarm=alarm, alarm_at=alarm_at, **seen)
     elif alarm != link.alarm:
         link.alarm = alarm
         link.save(update_fields=["alarm"])

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
@@ -16,6 +17,7 @@ from plc.drivers.driver import PlcDriver
 from plc.drivers.ethernet_ip import EthernetIpDriver
 from plc.drivers.runner import Runner
 from plc.gateway.outbox import POLL_S, Outbox
+from plc.gateway.triggers import TriggerWatch
 from plc.handshake import (
     HEARTBEAT_FROZEN_S,
     Acked,
@@ -27,6 +29,7 @@ from plc.handshake import (
     Resync,
     ResyncNeeded,
     State,
+    Status,
     Timing,
 )
 from plc.models import Delivery, PlcLink
@@ -53,6 +56,7 @@ class Lane:
         self.queue: deque[Delivery] = deque(open_deliveries(row))
         first = self.queue[0].seq if self.queue else None
         self.machine = Mailbox(row.code, next_seq=first or row.next_seq, boot=row.plc_boot, timing=timing)
+        self.triggers = TriggerWatch()
 
     @property
     def on_its_way(self) -> Delivery | None:
@@ -119,7 +123,12 @@ class Shift:
         """Close the connection in order; what the PLC still answered is committed first if it can be."""
         self._retry_at = -math.inf
         try:
-            self._with_database(self._commit_answers)
+            if self._events:
+                self._with_database(self._commit_answers)
+        except actions.LeaseLostError as lost:
+            _log.info(
+                "%s: the next gateway will find %s answers: %s", self.link.code, len(self._events), lost
+            )
         finally:
             self._runner.close()
 
@@ -141,18 +150,35 @@ class Shift:
         now = self._clock()
         if now < self._renewed_at + RENEW_S:
             return
-        seen: dict[str, object] = {}
-        automatic = [lane for lane in self._lanes.values() if lane.row.kind == MailboxKind.AUTOMATIC]
-        status = self._runner.statuses.get(automatic[0].row.code) if automatic else None
-        if status is not None:
-            seen = {"hold_free": status.hold_free, "mode": status.mode, "trig_seq": status.trig_seq}
+        actions.renew_lease(lease=self.lease, **self._seen())
+        self._renewed_at = now
+        self._account_for_triggers(now)
+
+    def _seen(self) -> dict[str, Any]:
+        """What the pages show of the PLC. The first automatic mailbox speaks for the link."""
+        seen: dict[str, Any] = {"last_ack_at": self._last_ack_at} if self._last_ack_at else {}
+        for _, status in self._automatic()[:1]:
+            seen |= {"hold_free": status.hold_free, "mode": status.mode, "trig_seq": status.trig_seq}
             if status.plc_hb != self.link.plc_hb:
                 self.link.plc_hb, self.link.plc_hb_at = status.plc_hb, timezone.now()
                 seen |= {"plc_hb": self.link.plc_hb, "plc_hb_at": self.link.plc_hb_at}
-        if self._last_ack_at is not None:
-            seen["last_ack_at"] = self._last_ack_at
-        actions.renew_lease(lease=self.lease, **seen)
-        self._renewed_at = now
+        return seen
+
+    def _account_for_triggers(self, now: float) -> None:
+        for lane, status in self._automatic():
+            due = lane.triggers.seen(status.trig_seq, now)
+            if due is None or due == lane.row.trig_seq or not self._runner.link_is_up:
+                continue
+            sentence = actions.account_for_triggers(mailbox=lane.row, until=due, actor=self._actor)
+            if sentence:
+                actions.raise_notice(link=self.link, sentence=sentence, actor=self._actor)
+
+    def _automatic(self) -> list[tuple[Lane, Status]]:
+        return [
+            (lane, self._runner.statuses[code])
+            for code, lane in self._lanes.items()
+            if lane.row.kind == MailboxKind.AUTOMATIC and code in self._runner.statuses
+        ]
 
     # one turn's work in one transaction
 
@@ -195,6 +221,8 @@ class Shift:
         self._lanes[delivery.mailbox.code].queue.append(delivery)
 
     def _commit_answers(self) -> None:
+        if self._is_stale:
+            self._read_again()
         with transaction.atomic():
             actions.hold_fence(self.lease)
             self._record_events()

@@ -73,3 +73,10 @@ def all_answered() -> bool:
 def states() -> list[tuple[str, int | None, str, int | None]]:
     rows = Delivery.objects.select_related("mailbox").order_by("disposition_id")
     return [(row.mailbox.code[0], row.seq, row.state, row.ack_code) for row in rows]
+
+
+def turn_for(shift: Shift, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        shift.turn()
+        time.sleep(shift.wait_s())

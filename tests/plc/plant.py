@@ -25,12 +25,12 @@ from plc.simulator import SensorWire
 from tests.factories import TESTER, decided_part, golden, inspector, station
 
 def parts(count, score, every_s=0.0):
-    at, wire = Station.objects.get(), SensorWire("127.0.0.1", SENSOR_PORT)
-    first = Part.objects.count() + 1
-    for seq in range(first, first + count):
-        wire.pulse(at.code, seq, f"{at.code}-1-{seq}")
-        decided_part(at, score, trigger_seq=seq)
-        time.sleep(every_s)
+    at, first = Station.objects.get(), Part.objects.count() + 1
+    with SensorWire("127.0.0.1", SENSOR_PORT) as wire:
+        for seq in range(first, first + count):
+            wire.pulse(at.code, seq, f"{at.code}-1-{seq}")
+            decided_part(at, score, trigger_seq=seq)
+            time.sleep(every_s)
 """
 
 
@@ -58,7 +58,14 @@ class Plant:
 
     def do(self, source: str) -> None:
         """Run Python in a process of its own, with `parts(count, score)` and the factories at hand."""
-        self._run("-c", f"SENSOR_PORT = {self.sensor_port}\n{PRELUDE}\n{source}")
+        self._run("-c", self._source(source))
+
+    def start_doing(self, source: str) -> subprocess.Popen:
+        """The same, beside whatever the test does meanwhile."""
+        return self._start("-c", self._source(source), name="doing")
+
+    def _source(self, source: str) -> str:
+        return f"SENSOR_PORT = {self.sensor_port}\n{PRELUDE}\n{source}"
 
     def rows(self, sql: str, *values: object) -> list[tuple]:
         with sqlite3.connect(self.folder / "plant.sqlite3", timeout=10) as database:
@@ -88,8 +95,8 @@ class Plant:
         wait_until(lambda: _answers(self.port) and _answers(self.sensor_port), what="the PLC")
         return process
 
-    def start_gateway(self, name: str = "gateway") -> subprocess.Popen:
-        return self._start("manage.py", "run_gateway", "PLC1", name=name)
+    def start_gateway(self, name: str = "gateway", *, code: str = "PLC1") -> subprocess.Popen:
+        return self._start("manage.py", "run_gateway", code, name=name)
 
     def output_of(self, name: str) -> str:
         return (self.folder / f"{name}.out").read_text()
