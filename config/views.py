@@ -1,5 +1,6 @@
 """The role's home, health, metrics, the API's page, and error pages."""
 
+from functools import cache
 from typing import Any, cast
 
 from django.contrib.auth.decorators import login_not_required
@@ -15,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from accounts.models import Person
 from config.prometheus import metrics_text
 from config.readiness import checks
+from config.schema import DeviceTokenScheme  # noqa: F401 - the schema knows it once it is imported
 from reports.home import cards_of
 
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
@@ -73,8 +75,13 @@ def metrics(request: HttpRequest) -> HttpResponse:
 @require_GET
 def api_docs(request: HttpRequest) -> HttpResponse:
     """The schema's operations as a plain page: the usual viewers need inline scripts, which our policy forbids."""
-    schema = SchemaGenerator().get_schema(request=None, public=True)
+    schema = _schema()
     return render(request, "api_docs.html", {"info": schema["info"], "groups": _operations(schema)})
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return cast(dict[str, Any], SchemaGenerator().get_schema(request=None, public=True))
 
 
 def _operations(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

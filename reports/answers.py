@@ -82,7 +82,9 @@ def part_answer(record: Record) -> dict[str, Any]:
 
 
 def _disposition(disposition: Disposition | None) -> dict[str, Any] | None:
-    return disposition and {
+    if disposition is None:
+        return None
+    return {
         "outcome": disposition.outcome,
         "is_final": disposition.is_final,
         "source": Source(disposition.source).name.lower(),
@@ -164,7 +166,8 @@ def yield_answer(report: Report) -> dict[str, Any]:
         "line": report.line_code or None,
         "triggered": report.triggered,
         "final": report.final,
-        **{figure.name: figure.as_json() for figure in (*report.yields, *report.times)},
+        **{figure.name: figure.as_json() for figure in report.yields},
+        **{spread.name: spread.as_json() for spread in report.times},
         "decisions_by_source": [
             {"source": source, "passed": passed, "rejected": rejected}
             for source, passed, rejected in report.sources

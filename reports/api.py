@@ -4,6 +4,7 @@ import csv
 import io
 from typing import Any, ClassVar, cast
 
+from django.forms import Form
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
@@ -42,9 +43,9 @@ class Parts(APIView):
         """Parts, newest first; `next` is the address of the following page."""
         form = PartFilter(request.query_params)
         if not form.is_valid():
-            raise ValidationError(form.errors)
+            raise ValidationError(_problems(form))
         rows, before = page_of_parts(cast(Person, request.user), form.asked())
-        sent = {**request.query_params.dict(), "before": before}
+        sent = {**request.query_params.dict(), "before": str(before)}
         return Response(
             {
                 "next": f"{reverse('part_list')}?{urlencode(sent)}" if before else None,
@@ -103,7 +104,7 @@ class Report(APIView):
         shape = self.shape_of(name)
         form = PeriodForm(request.query_params)
         if not form.is_valid():
-            raise ValidationError(form.errors)
+            raise ValidationError(_problems(form))
         lines = lines_of(cast(Person, request.user))
         if code := form.cleaned_data["line"]:
             lines = [line for line in lines if line.code == code]
@@ -125,3 +126,7 @@ class Report(APIView):
         if name not in self.shapes:
             raise NotFound(f"There is no report {name!r}. Ask for one of: {', '.join(self.shapes)}.")
         return self.shapes[name]
+
+
+def _problems(form: Form) -> dict[str, list[str]]:
+    return {name: [str(problem) for problem in problems] for name, problems in form.errors.items()}

@@ -7,6 +7,7 @@ from typing import Any
 from audit.models import Event
 from inspection.states import Reason, Source
 from plc.states import DeliveryState
+from reports.figures import duration
 from reports.queries.records import Record
 
 TITLES = {
@@ -44,6 +45,10 @@ class Step:
     actor: str
     outcome: str
     after_ms: int
+
+    @property
+    def after(self) -> str:
+        return f"{duration(self.after_ms)} after the trigger" if self.after_ms else "at the trigger"
 
 
 def story(record: Record) -> list[Step]:

@@ -48,7 +48,7 @@ def parts(request: HttpRequest) -> HttpResponse:
     person, form = cast(Person, request.user), PartFilter(request.GET)
     asked = form.asked() if form.is_valid() else Asked()
     rows, before = page_of_parts(person, asked) if form.is_valid() else ([], None)
-    sent = {name: value for name, value in request.GET.items() if name not in {"before", "fragment"}}
+    sent = {name: str(value) for name, value in request.GET.items() if name not in {"before", "fragment"}}
     context = {
         "parts": records(rows),
         "form": form,

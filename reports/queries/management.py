@@ -31,7 +31,7 @@ class Cell(NamedTuple):
     was_held: bool
     outcome: str
     source: int | None
-    count: int
+    parts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,20 @@ class Report:
         return [self.model_underkill, self.model_overkill, self.model_grey]
 
     @property
+    def truth_note(self) -> str:
+        """What underkill and overkill rest on: people grade mostly grey parts, which are the hard ones."""
+        known, graded = self.truth_known, self.truth_graded
+        if not known and not graded:
+            return "The truth of no part of this period is known: underkill and overkill cannot be told."
+        sentence = f"Underkill and overkill count the {known + graded} of {self.triggered} parts whose truth is known"
+        if not graded:
+            return f"{sentence}, all independently of the people who decided."
+        return (
+            f"{sentence}: {known} independently, {graded} from verdicts and rulings. Parts that people graded are mostly "
+            "grey ones, and agree with the verdicts that disposed them: these rates are not those of all parts."
+        )
+
+    @property
     def times(self) -> list[SpreadFigure]:
         return [self.review_time, self.plc_ack]
 
@@ -78,7 +92,7 @@ ALL_LINES = ""
 
 
 def reports_by_line(lines: list[Line], *, since: datetime, until: datetime) -> list[Report]:
-    """One report a line, and first, if there are several lines, one over all; always five queries.
+    """One report a line, and first, if there are several lines, one over all; always four queries.
 
     A part belongs to the period in which it was triggered.
     """
@@ -174,7 +188,7 @@ def _report(
     ack_ms: list[float],
 ) -> Report:
     def count(does_count: Callable[[Cell], bool]) -> int:
-        return sum(cell.count for cell in cells if does_count(cell))
+        return sum(cell.parts for cell in cells if does_count(cell))
 
     def share(of: Callable[[Cell], bool], among: Callable[[Cell], bool]) -> Rate:
         return Rate.of(count(lambda cell: among(cell) and of(cell)), count(among))

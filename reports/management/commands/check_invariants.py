@@ -1,11 +1,12 @@
 """`manage.py check_invariants`: recompute every safety rule from the rows; exit 0 only if clean."""
 
 import json
-from argparse import ArgumentParser, FileType
+from argparse import ArgumentParser
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from reports.queries.invariants import checked_rows
 from reports.queries.plc_log import Comparison, compared
@@ -31,12 +32,12 @@ class Command(BaseCommand):
             help="How old a disposition must be to miss its ack.",
         )
         parser.add_argument(
-            "--plc-log", type=FileType(encoding="utf-8"), help="The PLC simulator's log to compare with."
+            "--plc-log", type=Path, metavar="FILE", help="The PLC simulator's log to compare with."
         )
 
-    def handle(self, *, strict_acks: bool, ack_after: float, plc_log: Any, **options: Any) -> None:
+    def handle(self, *, strict_acks: bool, ack_after: float, plc_log: Path | None, **options: Any) -> None:
         summary = checked_rows(ack_limit=timedelta(seconds=ack_after))
-        comparison = compared(plc_log) if plc_log else Comparison()
+        comparison = _compared(plc_log) if plc_log else Comparison()
         sentences = [f"{finding.rule}: {finding.sentence}" for finding in summary.findings]
         sentences += [f"plc: {problem}" for problem in comparison.problems]
         if strict_acks and summary.missing_ack:
@@ -54,3 +55,10 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(figures))
         if sentences:
             raise SystemExit(1)
+
+
+def _compared(plc_log: Path) -> Comparison:
+    try:
+        return compared(plc_log.read_text().splitlines())
+    except (OSError, ValueError) as problem:
+        raise CommandError(f"The PLC log {plc_log} cannot be compared: {problem}") from problem
