@@ -14,9 +14,7 @@ django.setup()
 from django.core.files.storage import default_storage  # noqa: E402 - needs the settings
 from storages.backends.s3 import S3Storage  # noqa: E402
 
-if not isinstance(
-    default_storage._wrapped if hasattr(default_storage, "_wrapped") else default_storage, S3Storage
-):
+if not isinstance(default_storage, S3Storage):
     sys.exit(0)
 client = default_storage.connection.meta.client
 try:
