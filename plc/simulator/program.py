@@ -1,4 +1,4 @@
-"""The Structured Text of docs/plc_handshake.md, scanned every 10 ms, and the belt it steers.
+"""The Structured Text of program.st, scanned every 10 ms, and the belt it steers.
 
 Parts enter by a pulse of the part-present sensor, reach the gate some seconds later in the same order and are
 routed there by their verdict. A part without a verdict goes to HOLD while the lane has room, else to REJECT: no

@@ -136,7 +136,7 @@ class TagTable:
         return tag
 
     def add_mailbox(self, mailbox: str) -> None:
-        """The tags of one mailbox as docs/plc_handshake.md lists them."""
+        """The tags of one mailbox as program.st lists them."""
         self.add(f"VIS_{mailbox}_Disp", 0, template=DISPOSITION)
         for name in (
             "DispSeq",

@@ -31,7 +31,7 @@ from plc.handshake import (
 class ModelPlc:
     """The Structured Text of the handshake without bytes.
 
-    only_next  take a number only if it is AckSeq + 1: stricter than the program of docs/plc_handshake.md
+    only_next  take a number only if it is AckSeq + 1: stricter than the program of program.st
     """
 
     def __init__(self, *, only_next=False):

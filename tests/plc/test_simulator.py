@@ -1,4 +1,4 @@
-"""The simulated controller against independent clients, and its program against docs/plc_handshake.md."""
+"""The simulated controller against independent clients, and its program against program.st."""
 
 import json
 import signal
