@@ -106,13 +106,13 @@ class Router:
         self._strict = strict
         self._before = before
 
-    def handle(self, message: bytes, size: int) -> bytes:
-        """Answer one request in at most `size` bytes."""
+    def handle(self, message: bytes, size: int, *, is_inner: bool = False) -> bytes:
+        """Answer one request in at most `size` bytes. Multi-service packets do not nest."""
         service = message[0] if message else 0
         try:
             request = parse_request(message)
             path = parse_path(request.path)
-            if service == MULTIPLE_SERVICE and path.class_id == MESSAGE_ROUTER:
+            if service == MULTIPLE_SERVICE and path.class_id == MESSAGE_ROUTER and not is_inner:
                 return self._multiple(request.data, size)
             if path.steps or path.class_id == SYMBOL:
                 return self._symbol(request, path, size - 4)
@@ -129,9 +129,9 @@ class Router:
         left = size - 6 - 2 * count
         replies = []
         for start, end in itertools.pairwise(offsets):
-            reply = self.handle(data[start:end], left)
+            reply = self.handle(data[start:end], left, is_inner=True)
             if len(reply) > left:
-                reply = answer(data[start], status=REPLY_TOO_LARGE)
+                reply = answer(reply[0], status=REPLY_TOO_LARGE)
             left -= len(reply)
             replies.append(reply)
         at, table = 2 + 2 * count, []

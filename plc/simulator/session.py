@@ -63,8 +63,8 @@ class Session:
                     encap.Packet(packet.command, packet.session, packet.context, body)
                 ):
                     return
-        except OSError:
-            return
+        except (OSError, struct.error, IndexError):
+            return  # the client is gone, or talks something else
         finally:
             self._client.close()
 

@@ -16,6 +16,8 @@ from ethernetip.cip.identity_info import IdentityInfo
 from ethernetip.cip.mr_codec import try_parse_request
 from ethernetip.logix.logix_dispatcher import LogixDispatcher
 from ethernetip.logix.tag_database import TagDatabase
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plc.drivers.ethernet_ip import EthernetIpDriver
 from plc.handshake import Disposition, Result, Source
@@ -263,6 +265,38 @@ def test_noise_on_the_port_hurts_nobody_else(simulator, plc, noise):
         time.sleep(0.05)
 
     assert plc.read("VIS_S01_Mode").value == 1
+
+
+GENUINE = [
+    request(0x4C, symbol("VIS_S01_Disp"), b"\x01\0"),
+    request(0x4D, symbol("VIS_S01_DispSeq"), b"\xc4\0\x01\0\x07\0\0\0"),
+    request(0x4E, symbol("VIS_S01_DispSeq"), b"\x04\0" + b"\xff" * 8),
+    request(0x53, symbol("VIS_S01_Disp"), b"\xa0\x02\x15\x5d\x01\0\0\0\0\0abcd"),
+    request(0x55, b"\x20\x6b\x24\x00", b"\x02\0\x01\0\x02\0"),
+    request(0x03, b"\x20\x6c\x25\0\xa1\x02", b"\x01\0\x04\0"),
+    request(0x0A, b"\x20\x02\x24\x01", b"\x01\0\x04\0" + request(0x4C, symbol("VIS_S01_Mode"), b"\x01\0")),
+]
+
+
+@given(
+    genuine=st.sampled_from(GENUINE),
+    changes=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), max_size=4),
+    cut=st.integers(0, 60),
+    size=st.integers(4, 4000),
+)
+def test_every_request_however_broken_gets_one_well_formed_answer(genuine, changes, cut, size):
+    tags = TagTable()
+    tags.add_mailbox("S01")
+    lengths = {name: len(tag.data) for name, tag in tags.by_name.items()}
+    broken = bytearray(genuine)
+    for at, value in changes:
+        if at < len(broken):
+            broken[at] = value
+
+    reply = Router(tags).handle(bytes(broken[: max(1, len(broken) - cut)]), size)
+
+    assert reply[0] == broken[0] | 0x80
+    assert {name: len(tag.data) for name, tag in tags.by_name.items()} == lengths
 
 
 # The program
