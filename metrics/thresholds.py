@@ -16,7 +16,7 @@ Scores = Sequence[float] | NDArray[np.floating]
 
 UNSEEN_GOOD_SHARE = 0.3  # without graded bad parts only the most ordinary good parts pass unseen
 UNSEEN_GREY_TO = 0.98
-HALF_TRUST_N = 20  # graded bad parts after which the band has gone half the way to what they show
+HALF_TRUST_N = 10  # graded bad parts after which the band has gone half the way to what they show
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,16 @@ def decision(score: float, grey_from: float, grey_to: float) -> Decision:
 
 
 def propose_thresholds(
-    good_scores: Scores, bad_scores: Scores = (), *, max_underkill: float = 0.05, max_overkill: float = 0.01
+    good_scores: Scores, bad_scores: Scores = (), *, max_underkill: float = 0.05, max_overkill: float = 0.03
 ) -> Thresholds:
     """Propose a grey band that is wide without evidence and narrows as graded bad parts arrive.
 
     good_scores, bad_scores  scores 0..1 of parts the model was not fitted on
-    max_underkill            share of the graded bad parts that may lie below grey_from; the first 20 allow none
+    max_underkill            share of the graded bad parts that may lie below grey_from; the first 10 allow none
     max_overkill             share of the good parts that may lie at grey_to or above, once bad parts are known
 
     Without bad parts: the most ordinary 30 % of the good parts pass, and only what lies far beyond every good part is rejected.
-    With n bad parts each threshold goes n / (n + 20) of the way to where the evidence puts it; but where
+    With n bad parts each threshold goes n / (n + 10) of the way to where the evidence puts it; but where
     bad parts are seen to lie below, grey_from goes down at once and all the way.
 
     Raises ValueError without good scores, and for scores that are not finite or outside 0..1.
