@@ -72,6 +72,7 @@ def tie_record(case: Case) -> dict[str, Any]:
 def opinion_record(verdict: Verdict) -> dict[str, Any]:
     return {
         "verdict": verdict.verdict,
+        "label": verdict.get_verdict_display(),
         "is_escalation": verdict.is_escalation,
         "defect_type": verdict.defect_type,
         "note": verdict.note,

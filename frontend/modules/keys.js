@@ -22,8 +22,8 @@ export const BLIND_MS = 300;
 export const KEYS = Object.freeze([
   { verb: "reject", key: "f", cap: "F", help: "Reject: the part is bad", decides: true },
   { verb: "pass", key: "j", cap: "J", help: "Pass: the part is good", decides: true },
-  { verb: "cannot-tell", key: "c", cap: "C", help: "Cannot tell: a second person looks", decides: true },
-  { verb: "escalate", key: "e", cap: "E", help: "Escalate to the quality expert", decides: true },
+  { verb: "cannot-tell", key: "c", cap: "C", help: "Cannot tell: the quality expert decides", decides: true },
+  { verb: "escalate", key: "e", cap: "E", help: "Escalate: the quality expert should see this one", decides: true },
   { verb: "undo", key: "z", cap: "Z", help: "Undo the last verdict while its window is open" },
   { verb: "heat", key: "h", cap: "H", help: "Hold: see the part without the heat map", holds: true },
   { verb: "fit", key: "0", cap: "0", help: "Show the whole part" },

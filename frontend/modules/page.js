@@ -83,7 +83,8 @@ function refreshAfterActs() {
 
 tickAges();
 window.setInterval(tickAges, 1_000);
-document.addEventListener("htmx:afterSettle", tickAges);
+// After the swap and not after its settling: no paint may show the bare moment in between.
+document.addEventListener("htmx:afterSwap", tickAges);
 askBeforeHeavyActs();
 tellFailures();
 refreshAfterActs();

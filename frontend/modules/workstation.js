@@ -8,7 +8,7 @@ import { bindKeys, printKeys } from "./keys.js";
 import { ReviewApi, readLease } from "./review/api.js";
 import { clockOffset } from "./times.js";
 import { Outbox, isLoginLost } from "./review/outbox.js";
-import { Panel } from "./review/panel.js";
+import { Panel, mayDecide } from "./review/panel.js";
 import { Pictures } from "./viewer/pictures.js";
 import { Viewer } from "./viewer/viewer.js";
 
@@ -18,7 +18,8 @@ import { Viewer } from "./viewer/viewer.js";
 
 /** @type {Record<Word, string>} */
 const WORDS = { PASS: "Pass", REJECT: "Reject", CANNOT_TELL: "Cannot tell", ESCALATE: "Escalation" };
-const UNDO_MS = 5_000;
+/** A picture that does not come is asked for again after so long. */
+const PICTURE_WAITS_MS = [500, 2_000];
 const POLL_MS = 15_000;
 const TICK_MS = 200;
 /** Nobody moved for so long: the lease is left to expire and the part goes to somebody who is there. */
@@ -50,7 +51,8 @@ let undoable = null;
 let shownAt = Number.POSITIVE_INFINITY;
 let activeAt = performance.now();
 let renewing = false;
-let taking = false;
+/** @type {Promise<void> | null} */
+let taking = null;
 let leavingToLogin = false;
 let offsetMs = 0;
 /** @type {() => void} */
@@ -62,13 +64,17 @@ async function takeNext() {
   if (leased || taking || outbox.pending) {
     return;
   }
-  taking = true;
+  taking = askForNext();
+  await taking;
+  taking = null;
+}
+
+async function askForNext() {
   const answer = await api.leaseNext();
-  taking = false;
   offsetMs = clockOffset(answer.date, Date.now());
   if (answer.status === 200) {
     panel.clearBanner({ onlyBusy: true });
-    await show(readLease(answer.body));
+    void show(readLease(answer.body));
   } else if (answer.status === 204) {
     panel.clearBanner({ onlyBusy: true });
     blank("empty");
@@ -91,23 +97,36 @@ async function show(next) {
   panel.setState("loading");
   panel.showCase(next);
   panel.tick(next, serverNow());
-  try {
-    const picture = await pictures.get(next.imageUrl, next.mapUrl);
-    if (leased !== next) {
-      return;
-    }
-    viewer.show(picture);
-    shownAt = performance.now();
-    activeAt = shownAt;
-    panel.setState("looking");
-    if (next.next) {
-      pictures.get(next.next.imageUrl, next.next.mapUrl).catch(() => {});
-    }
-  } catch {
-    // Without a picture nobody can judge: the part goes back and keeps its deadline.
-    await giveBack("paused");
-    panel.banner({ text: `The image of ${next.partName} cannot be shown. The part went back to the queue.`, tone: "error" });
+  const picture = next.imageUrl ? await pictureOf(next, next.imageUrl) : null;
+  if (leased !== next) {
+    return;
   }
+  viewer.show(picture);
+  shownAt = performance.now();
+  activeAt = shownAt;
+  panel.setState(picture ? "looking" : "unseen");
+  if (next.next) {
+    pictures.get(next.next.imageUrl, next.next.mapUrl).catch(() => {});
+  }
+}
+
+/**
+ * @param {LeasedCase} next
+ * @param {string} imageUrl
+ * @returns {Promise<import("./viewer/pictures.js").Picture | null>} null where it does not come even when asked again
+ */
+async function pictureOf(next, imageUrl) {
+  for (const wait of [...PICTURE_WAITS_MS, null]) {
+    try {
+      return await pictures.get(imageUrl, next.mapUrl);
+    } catch {
+      if (wait === null || leased !== next) {
+        return null;
+      }
+      await new Promise((resolve) => window.setTimeout(resolve, wait));
+    }
+  }
+  return null;
 }
 
 /** @param {"empty" | "paused" | "trouble" | "loading"} state */
@@ -121,7 +140,7 @@ function blank(state) {
 /** @param {Word} verdict */
 async function say(verdict) {
   const current = leased;
-  if (!current || root.dataset.state !== "looking") {
+  if (!current || !mayDecide(root.dataset.state, verdict.toLowerCase())) {
     return;
   }
   panel.setState("sending");
@@ -154,9 +173,9 @@ async function settle(outcome) {
 
 /** @param {Extract<Outcome, {kind: "taken"}>} outcome */
 function offerUndo({ letter, body }) {
-  const until = Date.parse(body?.undo_until ?? "") || serverNow() + UNDO_MS;
+  const until = Date.parse(body.undo_until);
   const span = until - serverNow();
-  if (letter.verdict !== "ESCALATE" && span > 0) {
+  if (span > 0) {
     undoable = { caseId: letter.caseId, until, span };
     panel.showUndo({ verdict: letter.verdict, words: WORDS[letter.verdict], part: letter.partName });
   }
@@ -173,28 +192,16 @@ async function undo() {
     return;
   }
   hideUndo();
+  // The next part may be on its way to this screen; the undo gives it back, so it must have arrived.
+  await taking;
   const answer = await api.undo(wanted.caseId);
-  if (answer.status !== 200 && answer.status !== 204) {
+  if (answer.status !== 200) {
     const why = answer.status === 0 ? "the server cannot be reached" : "its window is closed";
     panel.banner({ text: `The verdict could not be undone: ${why}.`, tone: "error" });
     return;
   }
-  await giveBack("loading");
-  if (answer.body?.lease) {
-    await show(readLease(answer.body));
-  } else {
-    await takeNext();
-  }
+  await show(readLease(answer.body));
   panel.banner({ text: "The verdict is undone.", tone: "info" });
-}
-
-/** @param {"empty" | "paused" | "trouble" | "loading"} state */
-async function giveBack(state) {
-  const current = leased;
-  blank(state);
-  if (current) {
-    await api.giveBack(current);
-  }
 }
 
 async function keepLease() {
@@ -211,9 +218,8 @@ async function keepLease() {
     renewing = true;
     const answer = await api.renew(current);
     renewing = false;
-    const until = Date.parse(answer.body?.lease?.expires_at ?? answer.body?.expires_at ?? "");
-    if (answer.status === 200 && !Number.isNaN(until)) {
-      current.expiresAt = until;
+    if (answer.status === 200) {
+      current.expiresAt = Date.parse(answer.body.lease.expires_at);
     }
   }
 }
@@ -227,7 +233,7 @@ function tick() {
       hideUndo();
     }
   }
-  if (leased?.deadlineAt && leased.deadlineAt + 1_000 < serverNow() && root.dataset.state === "looking") {
+  if (leased?.deadlineAt && leased.deadlineAt + 1_000 < serverNow() && mayDecide(root.dataset.state, "reject")) {
     const { partName } = leased;
     leased = null;
     panel.banner({ text: `The deadline of ${partName} passed: the fail-safe rule decided it.`, tone: "warn" });

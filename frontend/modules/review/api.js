@@ -21,7 +21,7 @@
  * @property {string} serial
  * @property {string} station
  * @property {number | null} triggeredAt
- * @property {string} imageUrl
+ * @property {string | null} imageUrl  null where there is no image that anybody can read
  * @property {string | null} mapUrl
  * @property {{imageUrl: string, mapUrl: string | null} | null} next  likely next picture, to fetch ahead
  */
@@ -45,13 +45,13 @@ export class ReviewApi {
 
   /** @param {LeasedCase} leased */
   renew(leased) {
-    return this.#call("POST", `${leased.id}/lease/`, { lease: leased.token });
+    return this.#call("POST", `${leased.id}/lease/`, { token: leased.token });
   }
 
   /** @param {LeasedCase} leased */
   giveBack(leased) {
     // keepalive: the page may already be closing.
-    return this.#call("DELETE", `${leased.id}/lease/`, { lease: leased.token }, { keepalive: true });
+    return this.#call("DELETE", `${leased.id}/lease/`, { token: leased.token }, { keepalive: true });
   }
 
   /** @param {Letter} letter */
@@ -107,26 +107,29 @@ function parseBody(text) {
  * @returns {LeasedCase}
  */
 export function readLease(body) {
-  const part = typeof body.part === "object" && body.part ? body.part : { plc_part_id: String(body.part ?? "") };
-  const opened = typeof body.case === "object" ? body.case : { id: body.case };
   return {
-    id: opened.id,
+    id: body.case,
     token: body.lease.token,
     expiresAt: Date.parse(body.lease.expires_at),
-    deadlineAt: moment(body.deadline_at ?? opened.deadline_at),
-    openedAt: moment(body.opened_at ?? opened.opened_at),
-    reason: body.reason ?? opened.reason ?? "",
-    score: Number.isFinite(body.score) ? body.score : null,
-    greyFrom: Number.isFinite(body.grey_from) ? body.grey_from : null,
-    greyTo: Number.isFinite(body.grey_to) ? body.grey_to : null,
-    partName: part.plc_part_id || part.serial || `Part ${part.id ?? ""}`,
-    serial: part.serial ?? "",
-    station: part.station ?? body.station ?? "",
-    triggeredAt: moment(part.triggered_at ?? body.triggered_at),
+    deadlineAt: moment(body.deadline_at),
+    openedAt: moment(body.opened_at),
+    reason: body.reason_text,
+    score: finite(body.score),
+    greyFrom: finite(body.grey_from),
+    greyTo: finite(body.grey_to),
+    partName: body.plc_part_id,
+    serial: body.serial,
+    station: body.station,
+    triggeredAt: moment(body.triggered_at),
     imageUrl: body.image_url,
-    mapUrl: body.map_url || null,
-    next: body.next?.image_url ? { imageUrl: body.next.image_url, mapUrl: body.next.map_url || null } : null,
+    mapUrl: body.map_url,
+    next: body.next?.image_url ? { imageUrl: body.next.image_url, mapUrl: body.next.map_url } : null,
   };
+}
+
+/** @param {unknown} value */
+function finite(value) {
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
 /** @param {unknown} text */

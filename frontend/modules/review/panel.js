@@ -5,10 +5,19 @@
 import { ageText, clockText, shareLeft } from "../times.js";
 
 /** @typedef {import("./api.js").LeasedCase} LeasedCase */
-/** @typedef {"loading" | "looking" | "sending" | "empty" | "paused" | "trouble"} State */
+/** @typedef {"loading" | "looking" | "unseen" | "sending" | "empty" | "paused" | "trouble"} State */
 
 /** The last fifth of the time is shown as urgent, by colour, by words and by weight. */
 const URGENT_SHARE = 0.2;
+
+/**
+ * A part that nobody can see on this screen is not passed from it.
+ * @param {string | undefined} state
+ * @param {string} verb
+ */
+export function mayDecide(state, verb) {
+  return state === "looking" || (state === "unseen" && verb !== "pass");
+}
 
 export class Panel {
   #root;
@@ -22,7 +31,8 @@ export class Panel {
   setState(state) {
     this.#root.dataset.state = state;
     for (const button of this.#all("[data-decides]")) {
-      /** @type {HTMLButtonElement} */ (button).disabled = state !== "looking";
+      const { verb = "" } = /** @type {HTMLElement} */ (button).dataset;
+      /** @type {HTMLButtonElement} */ (button).disabled = !mayDecide(state, verb);
     }
   }
 

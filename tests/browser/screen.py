@@ -1,0 +1,52 @@
+"""One person's screen: a browser context of its own, and the words the tests speak about it."""
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+
+class Screen:
+    """problems collects page errors, console errors and failed policies; a test that wants some clears it."""
+
+    def __init__(self, context: BrowserContext, path: str) -> None:
+        self.context = context
+        self.problems: list[str] = []
+        self.page = self.new_tab(path)
+
+    def new_tab(self, path: str) -> Page:
+        page = self.context.new_page()
+        page.on("pageerror", lambda error: self.problems.append(f"{error}"))
+        page.on("console", lambda said: said.type == "error" and self.problems.append(said.text))
+        page.goto(path)
+        return page
+
+    # --- the workstation -----------------------------------------------------------------------------------
+    def sees_a_part(self) -> str:
+        """Wait until a part is on the screen long enough to be judged; returns its name."""
+        expect(self.page.locator("#workstation")).to_have_attribute("data-state", "looking")
+        self.page.wait_for_timeout(320)  # keys that come sooner were meant for the part before
+        return self.part
+
+    def is_in_state(self, state: str) -> None:
+        expect(self.page.locator("#workstation")).to_have_attribute("data-state", state)
+
+    @property
+    def part(self) -> str:
+        return self.page.locator('[data-text="part"]').inner_text()
+
+    @property
+    def waiting(self):
+        """The live count of the queue."""
+        return self.page.locator("#queue .queue__value").first
+
+    def press(self, key: str) -> None:
+        self.page.keyboard.press(key)
+
+    def judges(self, key: str) -> str:
+        """See the part, press the key, and wait until another part (or none) is there; returns the part judged."""
+        judged = self.sees_a_part()
+        self.press(key)
+        expect(self.page.locator("[data-undo]")).to_be_visible()
+        return judged
+
+    def pixels(self) -> bytes:
+        """What the canvas shows."""
+        return self.page.locator("#stage").screenshot()
