@@ -189,6 +189,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "config.errors.sentence_errors",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "STRICT_JSON": True,
+    "URL_FORMAT_OVERRIDE": None,  # `?format=` is ours: exports and reports take it (contract)
     "DEFAULT_VERSION": "v1",
 }
 SPECTACULAR_SETTINGS = {
