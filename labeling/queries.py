@@ -83,3 +83,8 @@ def images_of(version: DatasetVersion) -> QuerySet[DatasetImage]:
 def grade_counts(grades: QuerySet[Grade]) -> dict[str, int]:
     counted = dict(grades.order_by().values_list("grade").annotate(count=Count("id")))
     return {"good": counted.get("good", 0), "bad": counted.get("bad", 0), "all": sum(counted.values())}
+
+
+def versions_on(lines: Lines) -> QuerySet[DatasetVersion]:
+    versions = DatasetVersion.objects.select_related("dataset__line").order_by("-id")
+    return versions if lines is None else versions.filter(dataset__line__code__in=lines)

@@ -8,53 +8,59 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.models import Person
+from accounts.models import Person, Role
 from accounts.permissions import role_required
 from accounts.queries import line_codes
 from audit.actor import Actor
+from inspection.models import Line
 from labeling import actions, queries, records
 from labeling.api import READERS, WRITERS
+from labeling.states import GradeWord
 
 PER_PAGE = 48
-LABEL_READERS = tuple(role for role in READERS if role != "data_collector")
+LABEL_READERS = (Role.IMAGE_LABELER, Role.QUALITY_EXPERT, Role.VISION_DEVELOPER)
 
 
 @require_safe
 @role_required(*LABEL_READERS)
 def labels(request: HttpRequest) -> HttpResponse:
-    """The gallery of graded parts, newest first; ?grade=good|bad shows one kind."""
-    grades = queries.grades_on(line_codes(cast(Person, request.user), *LABEL_READERS))
+    """The gallery of graded parts, newest first; ?grade=good|bad shows one kind, ?fragment=labels the gallery alone."""
+    grades = queries.grades_on(line_codes(_person(request), *LABEL_READERS))
     counts = queries.grade_counts(grades)
     wanted = request.GET.get("grade", "")
-    if wanted in {"good", "bad"}:
-        grades = grades.filter(grade=wanted)
-    page = Paginator(grades, PER_PAGE).get_page(request.GET.get("page"))
-    context = {
-        "grades": [records.grade_record(grade) for grade in page],
-        "page": page,
-        "counts": counts,
-        "wanted": wanted,
-    }
-    return render(request, "labeling/labels.html", context)
+    wanted = wanted if wanted in GradeWord.values else ""
+    page = Paginator(grades.filter(grade=wanted) if wanted else grades, PER_PAGE).get_page(
+        request.GET.get("page")
+    )
+    shown = [records.grade_record(grade) for grade in page]
+    context = {"grades": shown, "page": page, "counts": counts, "wanted": wanted}
+    is_fragment = request.GET.get("fragment") == "labels"
+    return render(request, "labeling/_labels.html" if is_fragment else "labeling/labels.html", context)
 
 
 @require_safe
 @role_required(*READERS)
 def datasets(request: HttpRequest) -> HttpResponse:
-    found = queries.datasets_on(line_codes(cast(Person, request.user), *READERS))
+    """Datasets and their versions; `?fragment=datasets` is the live part alone."""
+    mine = line_codes(_person(request), *WRITERS)
+    found = queries.datasets_on(line_codes(_person(request), *READERS))
+    lines = Line.objects.order_by("code")
     context = {
         "datasets": [records.dataset_record(dataset) for dataset in found],
-        "may_freeze": _may_freeze(request),
+        "lines": lines if mine is None else lines.filter(code__in=mine),
+        "may_change": mine != frozenset(),
     }
-    return render(request, "labeling/datasets.html", context)
+    is_fragment = request.GET.get("fragment") == "datasets"
+    return render(request, "labeling/_datasets.html" if is_fragment else "labeling/datasets.html", context)
 
 
 @require_POST
 @role_required(*WRITERS)
 def freeze(request: HttpRequest, pk: int) -> HttpResponse:
-    dataset = get_object_or_404(queries.datasets_on(line_codes(cast(Person, request.user), *WRITERS)), pk=pk)
+    person = _person(request)
+    dataset = get_object_or_404(queries.datasets_on(line_codes(person, *WRITERS)), pk=pk)
     try:
-        version = actions.freeze_version(dataset=dataset, actor=Actor.person(cast(Person, request.user)))
+        version = actions.freeze_version(dataset=dataset, actor=Actor.person(person))
     except actions.NothingToFreezeError as problem:
         messages.error(request, str(problem))
     else:
@@ -62,5 +68,5 @@ def freeze(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("datasets")
 
 
-def _may_freeze(request: HttpRequest) -> bool:
-    return line_codes(cast(Person, request.user), *WRITERS) != frozenset()
+def _person(request: HttpRequest) -> Person:
+    return cast(Person, request.user)

@@ -7,16 +7,21 @@ import pytest
 from django.utils import timezone
 
 import labeling.actions
+from audit.transitions import move
 from inspection import storage
 from inspection.queries import active_golden
 from tests import factories
 from tests.factories import TESTER
 from tests.labeling import steps
 from training import actions, queries
+from training.actions.fitting import Fitted
+from training.actions.runs import propose
+from training.learning import shrunk
 from training.models import Candidate, Run
 from training.states import CandidateState, RunState
 from vision import model_file
 from vision.images import decode
+from vision.models.patchcore import prepare
 
 pytestmark = pytest.mark.django_db
 
@@ -38,78 +43,66 @@ def started(version) -> Run:
     return actions.start_run(dataset_version=version, family="patchcore", seed=1, actor=TESTER)
 
 
-def test_a_run_ends_with_a_candidate_whose_model_file_scores_parts(version):
+def proposed(version) -> Candidate:
+    """A candidate without a training behind it, for tests of what people do with one."""
     run = started(version)
+    move(run, RunState.RUNNING, actor=TESTER, started_at=timezone.now(), heartbeat_at=timezone.now())
+    fitted = Fitted("patchcore on discs", "a" * 64, {}, grey_from=0.2, grey_to=0.8, metrics={})
+    return propose(run=run, fitted=fitted, actor=TESTER)
 
-    candidate = actions.run_training(run=run, actor=TESTER)
+
+def test_two_runs_judged_before_and_after_on_the_same_held_out_parts(station, version):
+    # The first run: only imported good parts.
+    run = started(version)
+    first = actions.run_training(run=run, actor=TESTER)
 
     assert (run.state, run.progress, run.error) == (RunState.FINISHED, 1.0, "")
-    assert candidate.state == CandidateState.PROPOSED
+    assert first.state == CandidateState.PROPOSED
     predictor = model_file.load(
-        storage.local_model(candidate.model_sha256), expected_sha256=candidate.model_sha256, device="cpu"
+        storage.local_model(first.model_sha256), expected_sha256=first.model_sha256, device="cpu"
     )
     [prediction] = predictor.predict([decode(steps.disc(77))])
     assert 0 <= prediction.score <= 1
-    assert 0 <= candidate.grey_from <= candidate.grey_to <= 1
+    assert 0 <= first.grey_from <= first.grey_to <= 1
+    assert first.metrics["auroc_after"] is None
+    assert first.metrics["auroc_after_reason"].startswith("No graded bad part")
+    assert first.metrics["auroc_before"] is None
+    assert first.metrics["auroc_before_reason"] == "The line has no active model yet."
+    assert first.metrics["underkill_after"] == {"k": 0, "n": 0}
 
-
-def test_without_graded_bad_parts_the_auroc_is_none_with_a_reason(version):
-    candidate = actions.run_training(run=started(version), actor=TESTER)
-
-    assert candidate.metrics["auroc_after"] is None
-    assert candidate.metrics["auroc_after_reason"].startswith("No graded bad part")
-    assert candidate.metrics["auroc_before"] is None
-    assert candidate.metrics["auroc_before_reason"] == "The line has no active model yet."
-    assert candidate.metrics["underkill"] == {"k": 0, "n": 0}
-
-
-def test_the_same_version_and_seed_give_the_same_model(version):
-    first = actions.run_training(run=started(version), actor=TESTER)
-    second = actions.run_training(run=started(version), actor=TESTER)
-
-    assert first.model_sha256 == second.model_sha256
-
-
-def test_after_graded_bad_parts_before_and_after_are_judged_on_the_same_held_out_parts(station, version):
-    actions.activate(candidate=actions.run_training(run=started(version), actor=TESTER), actor=TESTER)
+    # The second run: people have graded parts meanwhile.
+    actions.activate(candidate=first, actor=TESTER)
     inspector = factories.inspector()
     for seed in range(24):
         steps.graded_disc(
             station, seed=500 + seed, is_bad=seed % 2 == 0, group=f"t{seed}", inspector=inspector
         )
-    second = labeling.actions.freeze_version(dataset=version.dataset, actor=TESTER)
+    grown = labeling.actions.freeze_version(dataset=version.dataset, actor=TESTER)
+    second = actions.run_training(run=started(grown), actor=TESTER)
 
-    candidate = actions.run_training(run=started(second), actor=TESTER)
-
-    metrics = candidate.metrics
-    assert metrics["n_bad"] == second.counts["holdout_bad"] > 0
-    assert metrics["n_good"] == second.counts["holdout_good"]
+    metrics = second.metrics
+    assert metrics["n_bad"] == grown.counts["holdout_bad"] > 0
+    assert metrics["n_good"] == grown.counts["holdout_good"]
     assert 0.5 <= metrics["auroc_before"] <= 1
     assert metrics["auroc_after"] >= 0.9
-    assert (
-        metrics["review_rate_before"]["n"]
-        == metrics["review_rate_after"]["n"]
-        == metrics["n_good"] + metrics["n_bad"]
-    )
+    everything = metrics["n_good"] + metrics["n_bad"]
+    assert metrics["review_rate_before"]["n"] == metrics["review_rate_after"]["n"] == everything
 
 
-def test_shrinking_on_loading_changes_no_score(version):
-    from training.learning import shrunk
-
+@pytest.mark.parametrize("shape", [(300, 410, 3), (100, 90, 3), (224, 224, 3)])
+def test_shrinking_on_loading_changes_no_bit_of_what_the_model_sees(shape):
     predictor = model_file.new_predictor("patchcore", device="cpu")
-    rng = np.random.default_rng(0)
-    large = [rng.integers(0, 255, (300, 410, 3), dtype=np.uint8) for _ in range(8)]
-    small = [shrunk(pixels, predictor.preprocessing) for pixels in large]
-    predictor.fit(large, seed=0, progress=lambda fraction, doing: None)
+    large = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
 
-    assert [each.score for each in predictor.predict(large)] == [
-        each.score for each in predictor.predict(small)
-    ]
+    small = shrunk(large, predictor.preprocessing)
+
+    assert small.shape == (224, 224, 3)
+    assert np.array_equal(prepare(large), prepare(small))
 
 
 def test_activating_a_candidate_writes_the_lines_new_golden_configuration(station, version):
     first = factories.golden(station)
-    candidate = actions.run_training(run=started(version), actor=TESTER)
+    candidate = proposed(version)
     person = factories.expert()
 
     golden = actions.activate(candidate=candidate, actor=TESTER, person=person)
@@ -128,7 +121,7 @@ def test_activating_a_candidate_writes_the_lines_new_golden_configuration(statio
 
 
 def test_accepting_locks_but_does_not_activate(station, version):
-    candidate = actions.run_training(run=started(version), actor=TESTER)
+    candidate = proposed(version)
 
     golden = actions.accept(candidate=candidate, actor=TESTER)
 

@@ -62,7 +62,8 @@ def fit_and_judge(run: Run, report: Reporter) -> Fitted:
         "fit_s": fit_s,
         "device": device,
         "seed": run.seed,
-        "before_golden": golden.number if golden else None,
+        "golden_before": golden.number if golden else None,
+        "band_before": [golden.grey_from, golden.grey_to] if golden else None,
     }
     return Fitted(
         model_name=f"{run.family} on {run.dataset_version}, run {run.pk}"[:100],

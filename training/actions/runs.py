@@ -81,7 +81,7 @@ def run_training(*, run: Run, actor: Actor, progress: Progress = no_progress) ->
         move(run, RunState.RUNNING, actor=actor, attempts=run.attempts + 1, **start)
         with beating(run):
             fitted = fit_and_judge(run, Reporter(run, actor, progress))
-        return _propose(run, fitted, actor)
+        return propose(run=run, fitted=fitted, actor=actor)
     except (StaleState, IllegalMove, TakenAwayError) as taken:
         _log.info("%s", taken)
     except OperationalError:
@@ -109,7 +109,8 @@ def sweep(*, now: datetime, actor: Actor) -> dict[str, int]:
 
 
 @transaction.atomic
-def _propose(run: Run, fitted: Fitted, actor: Actor) -> Candidate:
+def propose(*, run: Run, fitted: Fitted, actor: Actor) -> Candidate:
+    """End the run with its candidate, whose model file is in the storage already."""
     move(
         run,
         RunState.FINISHED,

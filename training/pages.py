@@ -1,0 +1,105 @@
+"""What the training and golden pages show: rows turned into words and rates with their n and bound."""
+
+from typing import Any
+
+from inspection.models import GoldenConfiguration
+from inspection.states import GoldenState
+from metrics.rates import Rate
+from training.models import Candidate, Run
+from training.states import CandidateState, RunState
+
+OUTCOMES = {RunState.FINISHED: "ok", RunState.FAILED: "fault"}
+COMPARED = (
+    ("review_rate", "To a person"),
+    ("review_rate_imported", "… of the imported parts, that nobody selected"),
+    ("underkill", "Underkill: bad parts passed"),
+    ("overkill", "Overkill: good parts rejected"),
+)
+
+
+def run_card(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.pk,
+        "name": f"Run {run.pk}",
+        "family": run.family,
+        "dataset": str(run.dataset_version),
+        "state": run.get_state_display(),
+        "outcome": OUTCOMES.get(RunState(run.state)),
+        "is_going": run.state == RunState.RUNNING,
+        "progress": run.progress,
+        "message": run.error or run.message,
+        "started_at": run.started_at,
+        "ended_at": run.finished_at,
+        "started_by": run.person.get_username() if run.person else "the set-up",
+    }
+
+
+def candidate_card(candidate: Candidate) -> dict[str, Any]:
+    golden = candidate.golden
+    return {
+        "id": candidate.pk,
+        "name": f"Candidate {candidate.pk}",
+        "run_id": candidate.run_id,
+        "dataset": str(candidate.run.dataset_version),
+        "made_at": candidate.made_at,
+        "state": candidate.get_state_display(),
+        "is_active": golden is not None and golden.state == GoldenState.ACTIVE,
+        "can_activate": candidate.state in {CandidateState.PROPOSED, CandidateState.ACCEPTED},
+        "why_not": _why_not(candidate),
+        "grey_from": candidate.grey_from,
+        "grey_to": candidate.grey_to,
+        "metrics": candidate.metrics,
+        "rows": [_row(candidate.metrics, name, words) for name, words in COMPARED],
+    }
+
+
+def _why_not(candidate: Candidate) -> str:
+    if candidate.state == CandidateState.DECLINED:
+        return "Declined."
+    if candidate.golden and candidate.golden.state == GoldenState.RETIRED:
+        return f"Was active as golden configuration {candidate.golden.number}; roll back on the Golden page."
+    return ""
+
+
+def _row(metrics: dict[str, Any], name: str, words: str) -> dict[str, Any]:
+    return {
+        "words": words,
+        "before": rate(metrics.get(f"{name}_before")),
+        "after": rate(metrics.get(f"{name}_after")),
+    }
+
+
+def rate(counted: dict[str, int] | None) -> dict[str, Any]:
+    """Counts as {percent, n, bounds}; an unknown rate has no percent."""
+    if not counted or not counted["n"]:
+        return {"percent": None, "n": 0, "bounds": ""}
+    known = Rate.of(counted["k"], counted["n"])
+    bounds = f"95 %: {known.lower * 100:.1f} to {known.upper * 100:.1f} %"
+    return {"percent": f"{known.value * 100:.1f}", "n": known.n, "bounds": bounds}
+
+
+def golden_card(golden: GoldenConfiguration) -> dict[str, Any]:
+    return {
+        "id": golden.pk,
+        "name": f"Golden configuration {golden.number}",
+        "line": golden.line.name,
+        "grey_from": golden.grey_from,
+        "grey_to": golden.grey_to,
+        "model_name": golden.model_name,
+        "model_family": golden.family,
+        "model_sha256": golden.model_sha256,
+        "content_sha256": golden.content_sha256,
+        "preprocessing": _preprocessing_words(golden.preprocessing),
+        "sop_revision": golden.sop_revision,
+        "state": golden.state,
+        "state_label": golden.get_state_display(),
+        "locked_at": golden.locked_at,
+        "activated_at": golden.activated_at,
+        "activated_by": golden.activated_by.get_username() if golden.activated_by else "the set-up",
+    }
+
+
+def _preprocessing_words(preprocessing: dict[str, Any]) -> str:
+    size = preprocessing.get("input_px")
+    words = [str(preprocessing.get(name, "")) for name in ("colour", "resize")]
+    return ", ".join([f"{size[0]} x {size[1]} px" if size else "", *words]).strip(", ") or "none"
