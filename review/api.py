@@ -100,7 +100,7 @@ class CasesView(ReviewView):
 
 
 class NextLeaseView(ReviewView):
-    @extend_schema(request=None, responses={200: ANSWER, 204: None})
+    @extend_schema(operation_id="cases_lease_next", request=None, responses={200: ANSWER, 204: None})
     def post(self, request: Request) -> Response:
         """The next case for me: the one already on my screen, else the most urgent one; 204 if none waits."""
         case = actions.lease(person=self.person, lines=self.lines())

@@ -6,7 +6,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inspection.models import Inspection, Part
-from inspection.states import Reason
 from review import queries
 from review.models import Case, Ruling, Verdict
 
@@ -25,7 +24,7 @@ def case_record(case: Case) -> dict[str, Any]:
         "station": part.station.code,
         "state": case.state,
         "reason": part.hold_reason,
-        "reason_text": Reason(part.hold_reason).label if part.hold_reason is not None else "",
+        "reason_text": part.get_hold_reason_display() or "",
         "score": inspection.score if inspection else None,
         "grey_from": golden.grey_from if golden else None,
         "grey_to": golden.grey_to if golden else None,
