@@ -7,15 +7,13 @@ import pytest
 from django.utils import timezone
 
 import labeling.actions
-from audit.transitions import move
 from inspection import storage
 from inspection.queries import active_golden
 from tests import factories
 from tests.factories import TESTER
 from tests.labeling import steps
+from tests.training.steps import proposed, started
 from training import actions, queries
-from training.actions.fitting import Fitted
-from training.actions.runs import propose
 from training.learning import shrunk
 from training.models import Candidate, Run
 from training.states import CandidateState, RunState
@@ -37,18 +35,6 @@ def version(station, tmp_path):
     folder = steps.folder_of(tmp_path / "folder", good=14)
     labeling.actions.import_folder(dataset=dataset, folder=folder, actor=TESTER)
     return labeling.actions.freeze_version(dataset=dataset, actor=TESTER)
-
-
-def started(version) -> Run:
-    return actions.start_run(dataset_version=version, family="patchcore", seed=1, actor=TESTER)
-
-
-def proposed(version) -> Candidate:
-    """A candidate without a training behind it, for tests of what people do with one."""
-    run = started(version)
-    move(run, RunState.RUNNING, actor=TESTER, started_at=timezone.now(), heartbeat_at=timezone.now())
-    fitted = Fitted("patchcore on discs", "a" * 64, {}, grey_from=0.2, grey_to=0.8, metrics={})
-    return propose(run=run, fitted=fitted, actor=TESTER)
 
 
 def test_two_runs_judged_before_and_after_on_the_same_held_out_parts(station, version):
