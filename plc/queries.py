@@ -15,6 +15,20 @@ LATE_AFTER = timedelta(seconds=1)
 WRITTEN_EVERY = timedelta(seconds=1)
 
 
+# The columns that the PLC's words are made of; the gateway asks often, so it asks for no more.
+WORDS = (
+    "outcome",
+    "is_final",
+    "source",
+    "reason",
+    "part__plc_part_id",
+    "part__trigger_seq",
+    "part__station_id",
+    "inspection__score",
+    "inspection__golden__number",
+)
+
+
 # --- for the gateway ---------------------------------------------------------------------------------------
 def link_by_code(code: str) -> PlcLink | None:
     return PlcLink.objects.filter(code=code).first()
@@ -39,6 +53,7 @@ def undelivered_dispositions(link: PlcLink | None = None, *, after_id: int = 0) 
         Disposition.objects.filter(delivery=None, id__gt=after_id)
         .annotate(was_held=Exists(held))
         .select_related("part", "inspection__golden")
+        .only(*WORDS)
         .order_by("id")
     )
     if link is not None:

@@ -12,9 +12,10 @@ from plc.actions.deliveries import (
 )
 from plc.actions.links import (
     LEASE_S,
+    Fence,
     Lease,
     LeaseLostError,
-    hold_fence,
+    held_fence,
     move_link,
     raise_notice,
     release_lease,
@@ -27,12 +28,13 @@ from plc.actions.triggers import account_for_triggers
 
 __all__ = [
     "LEASE_S",
+    "Fence",
     "Lease",
     "LeaseLostError",
     "account_for_triggers",
     "begin_again",
     "enqueue_deliveries",
-    "hold_fence",
+    "held_fence",
     "mark_acked",
     "mark_refused",
     "mark_sent",

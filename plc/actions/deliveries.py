@@ -1,4 +1,7 @@
-"""Deliveries: numbered before the first byte goes out, ended by the PLC program's answer and nothing else."""
+"""Deliveries: numbered before the first byte goes out, ended by the PLC program's answer and nothing else.
+
+What the gateway writes it writes inside `links.held_fence`: another gateway cannot take over in between.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,38 +13,33 @@ from django.utils import timezone
 from audit.actor import Actor
 from audit.transitions import move, record
 from inspection.models import Disposition
-from plc.actions.links import Lease, hold_fence
+from plc.actions.links import Fence
 from plc.handshake import ACK_SENTENCES, AckCode, Resync
 from plc.models import Delivery, Mailbox
 from plc.outbox import words_of
 from plc.states import OPEN_DELIVERY_STATES, DeliveryState, MailboxKind
 
 
-@transaction.atomic
-def enqueue_deliveries(*, lease: Lease, dispositions: Sequence[Disposition], actor: Actor) -> list[Delivery]:
+def enqueue_deliveries(*, dispositions: Sequence[Disposition], fence: Fence) -> list[Delivery]:
     """Give each disposition its delivery and the next number of its mailbox, in the order given.
 
     dispositions  from `queries.undelivered_dispositions`: part and inspection selected, `was_held` annotated
 
     A disposition that cannot be put into the PLC's words is refused here and takes no number.
-
-    Raises LeaseLostError.
     """
     if not dispositions:
         return []
-    hold_fence(lease)
-    mailboxes = {(box.station_id, box.kind): box for box in Mailbox.objects.filter(link=lease.link_id)}
+    mailboxes = {(box.station_id, box.kind): box for box in Mailbox.objects.filter(link=fence.lease.link_id)}
     now, made = timezone.now(), []
     for row in dispositions:
         kind = MailboxKind.LATE if row.is_final and _was_held(row) else MailboxKind.AUTOMATIC
-        mailbox = mailboxes[row.part.station_id, kind]
-        made.append(_numbered(row, mailbox, lease, now))
+        made.append(_numbered(row, mailboxes[row.part.station_id, kind], fence, now))
     Delivery.objects.bulk_create(made)
     for mailbox in {delivery.mailbox for delivery in made}:
         Mailbox.objects.filter(pk=mailbox.pk).update(next_seq=mailbox.next_seq)
     for delivery in made:
         if delivery.state == DeliveryState.REFUSED:
-            record(delivery, "refused", actor=actor, details={"problem": delivery.problem})
+            record(delivery, "refused", actor=fence.actor, details={"problem": delivery.problem})
     return made
 
 
@@ -50,13 +48,13 @@ def _was_held(row: Disposition) -> bool:
     return held
 
 
-def _numbered(row: Disposition, mailbox: Mailbox, lease: Lease, now: datetime) -> Delivery:
+def _numbered(row: Disposition, mailbox: Mailbox, fence: Fence, now: datetime) -> Delivery:
     delivery = Delivery(
         disposition=row,
         mailbox=mailbox,
         numbering=mailbox.numbering,
         seq=mailbox.next_seq,
-        fencing_number=lease.fencing_number,
+        fencing_number=fence.lease.fencing_number,
         queued_at=now,
     )
     try:
@@ -68,83 +66,65 @@ def _numbered(row: Disposition, mailbox: Mailbox, lease: Lease, now: datetime) -
     return delivery
 
 
-def mark_sent(*, delivery: Delivery, lease: Lease) -> None:
-    """From now on it may be in the PLC. Written before the first byte goes out; its event comes with the answer.
-
-    Raises LeaseLostError.
-    """
-    with transaction.atomic():
-        hold_fence(lease)
-        now = timezone.now()
-        Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.QUEUED).update(
-            state=DeliveryState.SENT,
-            version=F("version") + 1,
-            sent_at=now,
-            attempts=1,
-            fencing_number=lease.fencing_number,
-        )
+def mark_sent(*, delivery: Delivery, fence: Fence) -> None:
+    """From now on it may be in the PLC. Written before the first byte goes out; its event comes with the answer."""
+    now = timezone.now()
+    Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.QUEUED).update(
+        state=DeliveryState.SENT,
+        version=F("version") + 1,
+        sent_at=now,
+        attempts=1,
+        fencing_number=fence.lease.fencing_number,
+    )
     delivery.state, delivery.sent_at, delivery.attempts = DeliveryState.SENT, now, 1
     delivery.version += 1
 
 
-def begin_again(*, delivery: Delivery, lease: Lease) -> None:
-    """Count another attempt at the same number, after a failure or in a new gateway. Raises LeaseLostError."""
-    with transaction.atomic():
-        hold_fence(lease)
-        Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.SENT).update(
-            attempts=F("attempts") + 1, fencing_number=lease.fencing_number
-        )
+def begin_again(*, delivery: Delivery, fence: Fence) -> None:
+    """Count another attempt at the same number, after a failure or in a new gateway."""
+    Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.SENT).update(
+        attempts=F("attempts") + 1, fencing_number=fence.lease.fencing_number
+    )
     delivery.attempts += 1
 
 
-def mark_acked(*, delivery: Delivery, at: datetime, lease: Lease, actor: Actor) -> None:
-    """The PLC program applied it. Raises LeaseLostError, StaleState."""
-    _answered(delivery, DeliveryState.ACKED, AckCode.APPLIED, "", at, lease, actor)
+def mark_acked(*, delivery: Delivery, at: datetime, fence: Fence) -> None:
+    """The PLC program applied it. Raises StaleState."""
+    _answered(delivery, DeliveryState.ACKED, AckCode.APPLIED, "", at, fence)
 
 
-def mark_refused(*, delivery: Delivery, code: int, at: datetime, lease: Lease, actor: Actor) -> None:
-    """The PLC program answered with another code: shown to the operator, never retried.
-
-    Raises LeaseLostError, StaleState.
-    """
+def mark_refused(*, delivery: Delivery, code: int, at: datetime, fence: Fence) -> None:
+    """The PLC program answered with another code: shown to the operator, never retried. Raises StaleState."""
     problem = ACK_SENTENCES.get(code, f"unknown answer {code} of the PLC")
-    _answered(delivery, DeliveryState.REFUSED, code, problem, at, lease, actor)
+    _answered(delivery, DeliveryState.REFUSED, code, problem, at, fence)
 
 
-def _answered(
-    delivery: Delivery, to: str, code: int, problem: str, at: datetime, lease: Lease, actor: Actor
-) -> None:
-    with transaction.atomic():
-        hold_fence(lease)
-        move(
-            delivery,
-            to,
-            actor=actor,
-            details={
-                "mailbox": delivery.mailbox.code,
-                "seq": delivery.seq,
-                "code": int(code),
-                "disposition": delivery.disposition_id,
-                "part": delivery.disposition.part_id,
-                "attempts": delivery.attempts,
-            },
-            ack_code=int(code),
-            acked_at=at,
-            problem=problem,
-            fencing_number=lease.fencing_number,
-        )
+def _answered(delivery: Delivery, to: str, code: int, problem: str, at: datetime, fence: Fence) -> None:
+    move(
+        delivery,
+        to,
+        actor=fence.actor,
+        details={
+            "mailbox": delivery.mailbox.code,
+            "seq": delivery.seq,
+            "code": int(code),
+            "disposition": delivery.disposition_id,
+            "part": delivery.disposition.part_id,
+            "attempts": delivery.attempts,
+        },
+        ack_code=int(code),
+        acked_at=at,
+        problem=problem,
+        fencing_number=fence.lease.fencing_number,
+    )
 
 
-@transaction.atomic
-def resynchronise(*, mailbox: Mailbox, plan: Resync, at: datetime, lease: Lease, actor: Actor) -> str:
+def resynchronise(*, mailbox: Mailbox, plan: Resync, at: datetime, fence: Fence) -> str:
     """Carry out the handshake's plan after a disagreement; returns the sentence that a person must see.
 
     The delivery on its way is ended if the plan found its answer; whatever is still open goes on at `plan.next_seq`
     in the same order, under a new numbering if its numbers change.
-
-    Raises LeaseLostError.
     """
-    hold_fence(lease)
     rows = list(
         Delivery.objects.select_related("mailbox", "disposition")
         .filter(mailbox=mailbox, state__in=OPEN_DELIVERY_STATES)
@@ -153,9 +133,9 @@ def resynchronise(*, mailbox: Mailbox, plan: Resync, at: datetime, lease: Lease,
     if plan.acked_seq is not None:
         answered = rows.pop(0)
         if plan.ack_code == AckCode.APPLIED:
-            mark_acked(delivery=answered, at=at, lease=lease, actor=actor)
+            mark_acked(delivery=answered, at=at, fence=fence)
         else:
-            mark_refused(delivery=answered, code=plan.ack_code, at=at, lease=lease, actor=actor)
+            mark_refused(delivery=answered, code=plan.ack_code, at=at, fence=fence)
     numbers = [row.seq for row in rows]
     wanted = list(range(plan.next_seq, plan.next_seq + len(rows)))
     before = mailbox.next_seq
@@ -164,13 +144,13 @@ def resynchronise(*, mailbox: Mailbox, plan: Resync, at: datetime, lease: Lease,
         mailbox.numbering += 1
         for row, seq in zip(rows, wanted, strict=True):
             row.former_seqs = [*row.former_seqs, row.seq]
-            row.numbering, row.seq, row.fencing_number = mailbox.numbering, seq, lease.fencing_number
+            row.numbering, row.seq, row.fencing_number = mailbox.numbering, seq, fence.lease.fencing_number
         Delivery.objects.bulk_update(rows, ["former_seqs", "numbering", "seq", "fencing_number"])
     mailbox.save(update_fields=["next_seq", "numbering", "plc_boot"])
     record(
         mailbox,
         "resynchronised",
-        actor=actor,
+        actor=fence.actor,
         details={
             "next_seq": plan.next_seq,
             "boot": plan.boot,
@@ -181,12 +161,10 @@ def resynchronise(*, mailbox: Mailbox, plan: Resync, at: datetime, lease: Lease,
     return f"{mailbox.code} was re-synchronised at number {plan.next_seq}; {len(rows)} deliveries were still open."
 
 
-def remember_boot(*, mailbox: Mailbox, boot: int, lease: Lease) -> None:
-    """Keep the PlcBoot of a PLC that is seen for the first time. Raises LeaseLostError."""
-    with transaction.atomic():
-        hold_fence(lease)
-        mailbox.plc_boot = boot
-        mailbox.save(update_fields=["plc_boot"])
+def remember_boot(*, mailbox: Mailbox, boot: int, fence: Fence) -> None:
+    """Keep the PlcBoot of a PLC that is seen for the first time."""
+    mailbox.plc_boot = boot
+    mailbox.save(update_fields=["plc_boot"])
 
 
 @transaction.atomic

