@@ -142,7 +142,8 @@ class Delivery(Stateful):
                 name="one_delivery_of_a_mailbox_is_on_its_way",
             ),
             models.CheckConstraint(
-                condition=Q(seq__gte=1, seq__lte=MAX_DINT) | Q(state=DeliveryState.REFUSED, seq__isnull=True),
+                condition=Q(seq__isnull=False, seq__gte=1, seq__lte=MAX_DINT)
+                | Q(state=DeliveryState.REFUSED, seq__isnull=True),
                 name="a_delivery_has_a_number_the_plc_can_hold",
             ),
             models.CheckConstraint(
@@ -151,7 +152,12 @@ class Delivery(Stateful):
             ),
             models.CheckConstraint(
                 condition=~Q(state=DeliveryState.ACKED)
-                | Q(ack_code=AckCode.APPLIED.value, acked_at__isnull=False, sent_at__isnull=False),
+                | Q(
+                    ack_code__isnull=False,
+                    ack_code=AckCode.APPLIED.value,
+                    acked_at__isnull=False,
+                    sent_at__isnull=False,
+                ),
                 name="an_acked_delivery_was_applied_by_the_plc",
             ),
             models.CheckConstraint(
