@@ -189,6 +189,9 @@ def underkill_answer(report: Report) -> dict[str, Any]:
     }
 
 
+CSV_COLUMNS = ("line", "figure", "k", "n", "rate", "lower_95", "upper_95")
+
+
 def csv_rows(reports: list[Report], *, only_underkill: bool) -> list[dict[str, Any]]:
     """One rate a row, never without its n and its bound."""
     return [

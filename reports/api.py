@@ -1,17 +1,16 @@
 """REST of reports: the parts, their evidence, and the reports. All read, none writes."""
 
 import csv
-import io
 from typing import Any, ClassVar, cast
 
 from django.forms import Form
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import APIException, NotFound, PermissionDenied, ValidationError
-from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -74,24 +73,8 @@ class Evidence(PartDetail):
         return Response(answers.evidence_answer(self.record(request, part_id, with_events=True)))
 
 
-class CsvRenderer(BaseRenderer):
-    media_type = "text/csv"
-    format = "csv"
-
-    def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
-    ) -> bytes:
-        rows = data.get("rows", [data])  # an error is a row of its own
-        text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["line"])
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue().encode()
-
-
 class Report(APIView):
     permission_classes = (holds(*REPORT_ROLES),)
-    renderer_classes = (JSONRenderer, CsvRenderer)
     shapes: ClassVar = {"yield": answers.yield_answer, "underkill": answers.underkill_answer}
     not_built: ClassVar = frozenset({"agreement", "roi", "validation", "drift"})
 
@@ -99,7 +82,7 @@ class Report(APIView):
         parameters=[OpenApiParameter(name, str) for name in ("period", "from", "to", "line", "format")],
         responses={(200, "application/json"): dict, (200, "text/csv"): str},
     )
-    def get(self, request: Request, name: str) -> Response:
+    def get(self, request: Request, name: str) -> Response | HttpResponse:
         """A report by line over a period; a rate always with k, n and its 95 % interval."""
         shape = self.shape_of(name)
         form = PeriodForm(request.query_params)
@@ -112,10 +95,8 @@ class Report(APIView):
                 raise PermissionDenied(f"You have no role on a line {code}.")
         since, until = form.bounds(timezone.now())
         found = reports_by_line(lines, since=since, until=until)
-        if request.accepted_renderer.format == CsvRenderer.format:
-            rows = answers.csv_rows(found, only_underkill=name == "underkill")
-            name_of_file = {"Content-Disposition": f'attachment; filename="secondlook-{name}.csv"'}
-            return Response({"rows": rows}, headers=name_of_file)
+        if form.cleaned_data["format"] == "csv":
+            return _csv(name, answers.csv_rows(found, only_underkill=name == "underkill"))
         return Response(
             {"report": name, "from": since, "to": until, "lines": [shape(each) for each in found]}
         )
@@ -130,3 +111,12 @@ class Report(APIView):
 
 def _problems(form: Form) -> dict[str, list[str]]:
     return {name: [str(problem) for problem in problems] for name, problems in form.errors.items()}
+
+
+def _csv(name: str, rows: list[dict[str, Any]]) -> HttpResponse:
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="secondlook-{name}.csv"'
+    writer = csv.DictWriter(response, fieldnames=answers.CSV_COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    return response

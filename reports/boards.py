@@ -158,7 +158,7 @@ def _station(
             "source": station.camera.get("source", "Images come by POST /api/v1/captures/ or from a folder."),
             "last_frame_at": last_frame_at,
             "outcome": "ok" if is_fresh else WARN,
-            "word": "Sending" if is_fresh else "No image in the last hour",
+            "word": "Sending" if is_fresh else "Silent for 1 h",
         },
         "plc": {
             "name": link.code if link else "",

@@ -9,6 +9,8 @@ import numpy as np
 
 from metrics.rates import Rate
 
+NO_BREAK = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
+
 
 @dataclass(frozen=True, slots=True)
 class RateFigure:
@@ -38,7 +40,7 @@ class RateFigure:
         if not self.is_known:
             return self.nothing
         return (
-            f"{self.rate.k} of {self.rate.n} {self.counts}; 95 % sure between "
+            f"{self.rate.k} of {self.rate.n} {self.counts}; 95{NO_BREAK}% sure between "
             f"{percent(self.rate.lower)} and {percent(self.rate.upper)}"
         )
 
@@ -47,9 +49,7 @@ class RateFigure:
         """For a narrow tile: still k, n and the interval."""
         if not self.is_known:
             return self.nothing
-        return (
-            f"{self.rate.k} of {self.rate.n} · 95 %: {percent(self.rate.lower)} to {percent(self.rate.upper)}"
-        )
+        return f"{self.rate.k} of {self.rate.n} · 95{NO_BREAK}%: {percent(self.rate.lower)} to {percent(self.rate.upper)}"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -92,7 +92,7 @@ class SpreadFigure:
     def bound(self) -> str:
         if not self.values:
             return self.nothing
-        return f"median of {self.n}; {self.quantiles[1]} % within {duration(self.values[1])}"
+        return f"median of {self.n}; {self.quantiles[1]}{NO_BREAK}% within {duration(self.values[1])}"
 
     def as_json(self) -> dict[str, Any]:
         low, high = self.values or (None, None)
@@ -104,14 +104,13 @@ def percent(share: float) -> str:
     if math.isnan(share):
         return "not known"
     value = share * 100
-    if value == 0 or value >= 10:
-        return f"{value:.1f} %"
-    return f"{value:.2f} %"
+    digits = 1 if value == 0 or value >= 10 else 2
+    return f"{value:.{digits}f}{NO_BREAK}%"
 
 
 def duration(ms: float) -> str:
     if ms < 1_000:
-        return f"{ms:.0f} ms"
+        return f"{ms:.0f}{NO_BREAK}ms"
     if ms < 100_000:
-        return f"{ms / 1_000:.1f} s"
-    return f"{ms / 60_000:.1f} min"
+        return f"{ms / 1_000:.1f}{NO_BREAK}s"
+    return f"{ms / 60_000:.1f}{NO_BREAK}min"

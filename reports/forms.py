@@ -53,6 +53,7 @@ class PeriodForm(forms.Form):
         required=False, choices=[("", ""), *((name, label) for name, (label, _) in PERIODS.items())]
     )
     line = forms.CharField(required=False, max_length=8)
+    format = forms.ChoiceField(required=False, choices=[("json", "JSON"), ("csv", "CSV")])
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

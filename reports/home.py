@@ -72,12 +72,13 @@ def _lines(person: Person, lines: list[Line], now: datetime) -> Iterator[Card]:
     for line in lines:
         found = alerts(line, now)
         worst = FAULT if any(alert.outcome == FAULT for alert in found) else WARN if found else "ok"
+        parts = Part.objects.filter(line=line, triggered_at__gt=now - timedelta(hours=1)).count()
         yield Card(
             f"{reverse('line')}?line={line.code}",
             line.name,
-            found[0].title if found else "Runs without alerts.",
-            str(Part.objects.filter(line=line, triggered_at__gt=now - timedelta(hours=1)).count()),
-            "parts in the last hour",
+            found[0].title if found else "Nothing needs a person.",
+            str(parts),
+            "parts in the last hour, " + (f"{len(found)} alerts" if found else "no alert"),
             worst,
         )
 

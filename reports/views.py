@@ -48,7 +48,9 @@ def parts(request: HttpRequest) -> HttpResponse:
     person, form = cast(Person, request.user), PartFilter(request.GET)
     asked = form.asked() if form.is_valid() else Asked()
     rows, before = page_of_parts(person, asked) if form.is_valid() else ([], None)
-    sent = {name: str(value) for name, value in request.GET.items() if name not in {"before", "fragment"}}
+    sent: dict[str, str] = {
+        name: str(value) for name, value in request.GET.items() if name not in {"before", "fragment"}
+    }
     context = {
         "parts": records(rows),
         "form": form,
@@ -57,7 +59,7 @@ def parts(request: HttpRequest) -> HttpResponse:
         "states": PartState,
         "outcomes": Outcome,
         "is_first_page": asked.before is None,
-        "next_url": f"?{urlencode({**sent, 'before': before})}" if before else None,
+        "next_url": f"?{urlencode({**sent, 'before': str(before)})}" if before else None,
         "first_url": f"?{urlencode(sent)}",
     }
     return render(

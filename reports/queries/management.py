@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, FilteredRelation, Max, Min, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Trunc
 
 from inspection.models import Disposition, Inspection, Line, Part
@@ -312,18 +312,20 @@ class Bucket:
     yield_rate: RateFigure
 
 
+STEPS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+MOST_MINUTES, MOST_HOURS = timedelta(hours=3), timedelta(days=4)
+
+
 def over_time(lines: list[Line], *, since: datetime, until: datetime) -> tuple[str, list[Bucket]]:
-    """(minute, hour or day; its buckets, oldest first, without the empty ones)."""
-    step = (
-        "minute"
-        if until - since <= timedelta(hours=3)
-        else "hour"
-        if until - since <= timedelta(days=3)
-        else "day"
-    )
+    """(minute, hour or day, as the parts' own span asks; its buckets from the first part to the last, none left out)."""
+    parts = Part.objects.filter(line__in=lines, triggered_at__gte=since, triggered_at__lt=until)
+    span = parts.aggregate(first=Min("triggered_at"), last=Max("triggered_at"))
+    if span["first"] is None:
+        return "minute", []
+    length = span["last"] - span["first"]
+    step = "minute" if length <= MOST_MINUTES else "hour" if length <= MOST_HOURS else "day"
     rows = (
-        Part.objects.filter(line__in=lines, triggered_at__gte=since, triggered_at__lt=until)
-        .annotate(
+        parts.annotate(
             begins_at=Trunc("triggered_at", step),
             final=FilteredRelation("dispositions", condition=Q(dispositions__is_final=True)),
         )
@@ -336,7 +338,13 @@ def over_time(lines: list[Line], *, since: datetime, until: datetime) -> tuple[s
         )
         .order_by("begins_at")
     )
-    return step, [Bucket(**row, yield_rate=_bucket_yield(row["passed"], row["rejected"])) for row in rows]
+    counted = {row["begins_at"]: row for row in rows}
+    buckets, at, last = [], min(counted), max(counted)
+    while at <= last:
+        row = counted.get(at, {"begins_at": at, "triggered": 0, "passed": 0, "rejected": 0, "held": 0})
+        buckets.append(Bucket(**row, yield_rate=_bucket_yield(row["passed"], row["rejected"])))
+        at += STEPS[step]
+    return step, buckets
 
 
 def _bucket_yield(passed: int, rejected: int) -> RateFigure:

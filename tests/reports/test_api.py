@@ -230,6 +230,10 @@ def test_a_report_that_is_not_built_yet_says_so(client, name):
     assert (answer.status_code, answer.json()["error"]) == (501, "not_built")
 
 
+def test_a_format_that_we_do_not_write_is_400(client, at):
+    assert client.get("/api/v1/reports/yield/?format=xlsx").status_code == 400
+
+
 def test_an_unknown_report_is_404(client):
     assert client.get("/api/v1/reports/luck/").status_code == 404
 

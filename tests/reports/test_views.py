@@ -5,6 +5,7 @@ import pytest
 from accounts.models import Role
 from audit.actions import seal_events
 from inspection.models import Image
+from reports.figures import NO_BREAK
 from reports.queries import parts as parts_queries
 from review.states import VerdictWord
 from tests import factories
@@ -31,7 +32,7 @@ def test_the_line_page_shows_the_newest_parts_and_the_figures(client, at):
     part = factories.decided_part(at, 0.1)
     deliver(part.dispositions.get())
     factories.held_part(at)
-    page = person(client, Role.LINE_OPERATOR).get("/line/").content.decode()
+    page = person(client, Role.LINE_OPERATOR).get("/line/").content.decode().replace(NO_BREAK, " ")
     assert part.plc_part_id in page
     assert "0 of 1 · 95 %: 0.0 % to 97.5 %" in page
     assert "1 of 2 · 95 %" in page
@@ -148,7 +149,7 @@ def test_stations_are_shown_and_not_changed(client, at):
 def test_the_report_shows_every_rate_with_its_bound(client, at):
     for score, truth in ((0.1, "good"), (0.1, "bad")):
         know(factories.decided_part(at, score), truth)
-    page = person(client, Role.MANAGER).get("/reports/").content.decode()
+    page = person(client, Role.MANAGER).get("/reports/").content.decode().replace(NO_BREAK, " ")
     assert "1 of 1 bad parts passed; 95 % sure between 2.50 % and 100.0 %" in page
     assert "2 of 2 decided parts passed" in page
     assert person(client, Role.LINE_OPERATOR).get("/reports/").status_code == 403
