@@ -140,7 +140,7 @@ class Closing:
     def _check_invariants(self) -> tuple[dict[str, Any], bool]:
         printed, is_clean = io.StringIO(), True
         try:
-            call_command("check_invariants", plc_log=str(self._plc_log), stdout=printed)
+            call_command("check_invariants", plc_log=self._plc_log, stdout=printed)
         except SystemExit as ended:
             is_clean = not ended.code
         return json.loads(printed.getvalue().strip().splitlines()[-1]), is_clean
