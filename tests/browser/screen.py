@@ -44,7 +44,9 @@ class Screen:
         """See the part, press the key, and wait until another part (or none) is there; returns the part judged."""
         judged = self.sees_a_part()
         self.press(key)
-        expect(self.page.locator("[data-undo]")).to_be_visible()
+        other = f':not(:has([data-text="part"]:text-is("{judged}")))'
+        done = f'#workstation[data-state="empty"], #workstation[data-state="looking"]{other}'
+        expect(self.page.locator(done)).to_have_count(1)
         return judged
 
     def pixels(self) -> bytes:

@@ -12,7 +12,7 @@ from review.models import Case, Verdict
 from review.states import CaseState
 from tests.browser.floor import held_part_without_image, held_parts
 from tests.factories import PASSWORD, inspector, station
-from tests.review.helpers import outcomes
+from tests.review.helpers import outcomes, sweep
 
 pytestmark = pytest.mark.browser
 
@@ -63,7 +63,7 @@ def test_two_inspectors_never_have_the_same_part(open_screen, sweeper):
 
 
 def test_z_takes_a_verdict_back_before_the_plc_is_told(open_screen, sweeper):
-    held_parts(station(commit_window_ms=3_000), 2)
+    held_parts(station(commit_window_ms=20_000), 2)
     screen = open_screen(inspector(), "/review/")
 
     slip = screen.judges("j")
@@ -73,7 +73,8 @@ def test_z_takes_a_verdict_back_before_the_plc_is_told(open_screen, sweeper):
     meant = screen.judges("f")
 
     assert meant == slip
-    eventually(lambda: outcomes(part_named(slip)), [Outcome.REJECT])
+    sweep(after_s=21)
+    assert outcomes(part_named(slip)) == [Outcome.REJECT]
     assert list(part_named(slip).case.verdicts.order_by("id").values_list("verdict", flat=True)) == [
         "PASS",
         "REJECT",
@@ -81,10 +82,11 @@ def test_z_takes_a_verdict_back_before_the_plc_is_told(open_screen, sweeper):
 
 
 def test_the_undo_goes_away_when_its_time_is_over(open_screen, sweeper):
-    held_parts(station(commit_window_ms=800), 2)
+    held_parts(station(commit_window_ms=2_000), 2)
     screen = open_screen(inspector(), "/review/")
 
     judged = screen.judges("j")
+    expect(screen.page.locator("[data-undo]")).to_be_visible()
     expect(screen.page.locator("[data-undo]")).to_be_hidden()
     screen.press("z")
 
