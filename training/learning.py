@@ -71,15 +71,20 @@ def divide(samples: Sequence[Sample]) -> Division:
 
 
 def teach(predictor: Predictor, divided: Division, *, seed: int, progress: Progress) -> None:
-    """Fit and calibrate; raises LearningError or ValueError with a sentence if there is too little."""
-    if not divided.good:
-        raise LearningError(
-            "No good part to learn from. Import a folder with train/good, or grade some good parts."
-        )
+    """Fit and calibrate for a run; raises LearningError if nobody could judge the model afterwards."""
     if not any(not sample.is_bad for sample in [*divided.held_out, *divided.calibrating]):
         raise LearningError(
             "No good part is held out, so nothing could say how the model does. Add pictures of other parts: about "
             "30 % of the groups are held out, chosen by name."
+        )
+    fit(predictor, divided, seed=seed, progress=progress)
+
+
+def fit(predictor: Predictor, divided: Division, *, seed: int, progress: Progress) -> None:
+    """Fit and calibrate; raises LearningError or ValueError with a sentence if there is too little."""
+    if not divided.good:
+        raise LearningError(
+            "No good part to learn from. Import a folder with train/good, or grade some good parts."
         )
     predictor.fit(
         [sample.pixels for sample in divided.good],

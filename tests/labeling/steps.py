@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
-from inspection.models import Part, Station
+from inspection.actions import capture, decide
+from inspection.look import Look
+from inspection.models import GoldenConfiguration, Part, Station
+from inspection.states import Reason
 from labeling import actions
 from review.actions import commit_verdict, give_verdict, lease, open_cases, rule
 from review.models import Case
@@ -31,6 +34,18 @@ def disc(seed: int, *, is_bad: bool = False, size: int = 64) -> bytes:
     return file.getvalue()
 
 
+def scratch_mask(seed: int, *, size: int = 64) -> bytes:
+    """Where `disc(seed, is_bad=True)` has its scratch."""
+    rng = np.random.default_rng(seed)
+    rng.normal(0, 3, (size, size))  # the disc draws its noise first
+    at = int(rng.integers(size // 3, 2 * size // 3))
+    mask = np.zeros((size, size), np.uint8)
+    mask[at : at + 4, size // 4 : 3 * size // 4] = 255
+    file = io.BytesIO()
+    PillowImage.fromarray(mask).save(file, "PNG")
+    return file.getvalue()
+
+
 def folder_of(where: Path, *, good: int = 8, test_good: int = 0, test_bad: int = 0) -> Path:
     """A folder in MVTec layout."""
     for name, count, is_bad, first in (
@@ -46,11 +61,6 @@ def folder_of(where: Path, *, good: int = 8, test_good: int = 0, test_bad: int =
 
 def held_disc(at: Station, *, seed: int, is_bad: bool, group: str = "", score: float = 0.5) -> Part:
     """A part whose picture is a disc, held in the grey band."""
-    from inspection.actions import capture, decide
-    from inspection.look import Look
-    from inspection.models import GoldenConfiguration
-    from inspection.states import Reason
-
     metadata = {"group": group} if group else {}
     part = capture(station=at, data=disc(seed, is_bad=is_bad), metadata=metadata, actor=TESTER).part
     active = GoldenConfiguration.objects.filter(line=at.line, state="active").first() or factories.golden(at)
@@ -62,8 +72,7 @@ def close_by_verdict(part: Part, verdict: VerdictWord, *, defect_type: str = "",
     person = inspector or factories.inspector()
     open_cases(actor=TESTER)
     case = lease(person=person, lines=None)
-    while case.part_id != part.pk:  # the queue decides what is next; only this part may wait in a test
-        raise AssertionError(f"part {case.part_id} was leased, not {part.pk}")
+    assert case.part_id == part.pk, "only this part may wait when its case is leased"
     given = give_verdict(
         case=case,
         person=person,

@@ -1,0 +1,83 @@
+"""Train on an MVTec folder outside any page; the last line is JSON."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from training import learning, named
+from training.learning import LearningError, Sample
+from vision.device import choose_device
+from vision.folder import FolderImage, read_folder
+from vision.images import decode
+from vision.model_file import families, new_predictor
+
+
+class Command(BaseCommand):
+    help = "Fit a model on the train split of a folder in MVTec layout and keep it by name."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--images", required=True, type=Path, help="folder with train/good (and train/<defect>)"
+        )
+        parser.add_argument("--family", default="patchcore", choices=families())
+        parser.add_argument("--out", required=True, help="name of the model")
+        parser.add_argument("--seed", type=int, default=0)
+
+    def handle(self, *, images: Path, family: str, out: str, seed: int, **options: Any) -> None:
+        try:
+            named.path_of(out)
+            known = self._fit(images, family, out, seed)
+        except (LearningError, ValueError, OSError) as problem:
+            raise CommandError(str(problem)) from problem
+        self.stdout.write(json.dumps(known))
+
+    def _fit(self, images: Path, family: str, out: str, seed: int) -> dict[str, Any]:
+        device = choose_device(settings.DEVICE)
+        weights = Path(settings.WEIGHTS_DIR) if settings.WEIGHTS_DIR else None
+        predictor = new_predictor(family, device=device, weights_folder=weights)
+        pictures = [picture for picture in read_folder(images) if picture.split == "train"]
+        divided = learning.divide([_sample(picture, predictor.preprocessing) for picture in pictures])
+        began, say = time.monotonic(), _Progress(self)
+        learning.fit(predictor, divided, seed=seed, progress=say)
+        fit_s = round(time.monotonic() - began, 2)
+        figures = {
+            "model": out,
+            "family": family,
+            "device": device,
+            "images": str(images),
+            "n_good": len(divided.good),
+            "n_bad": len(divided.bad),
+            "n_calibrating": len(divided.calibrating),
+            "fit_s": fit_s,
+            "preprocessing": predictor.preprocessing,
+            "grey_from": None,
+            "grey_to": None,
+        }
+        if divided.calibrating:
+            scores = learning.scores_of(
+                predictor, divided.calibrating, progress=say, doing="Drawing the thresholds"
+            )
+            drawn = learning.thresholds_of(scores, divided.calibrating)
+            figures |= {"grey_from": drawn.grey_from, "grey_to": drawn.grey_to}
+        return named.keep(out, predictor, figures)
+
+
+def _sample(picture: FolderImage, preprocessing: dict[str, Any]) -> Sample:
+    pixels = learning.shrunk(decode(picture.path.read_bytes()), preprocessing)
+    return Sample(pixels, picture.truth == "bad", picture.group, is_held_out=False, is_graded=False)
+
+
+class _Progress:
+    """A line every two seconds."""
+
+    def __init__(self, command: BaseCommand) -> None:
+        self._command, self._said_at = command, float("-inf")
+
+    def __call__(self, fraction: float, doing: str) -> None:
+        if time.monotonic() - self._said_at >= 2:
+            self._said_at = time.monotonic()
+            self._command.stdout.write(f"{fraction:4.0%}  {doing}")
