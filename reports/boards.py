@@ -81,7 +81,11 @@ def _line_state(line: Line, open_alerts: list[Alert], newest: list[Record], now:
     quiet_ms = (now - newest[0].part.triggered_at).total_seconds() * 1000
     if quiet_ms > 60_000:
         return {"outcome": WARN, "word": "Standing", "detail": f"No trigger for {duration(quiet_ms)}."}
-    return {"outcome": WARN if open_alerts else "ok", "word": "Running", "detail": f"{line.name}. {mode}."}
+    return {
+        "outcome": WARN if open_alerts else "ok",
+        "word": "Running",
+        "detail": open_alerts[0].title if open_alerts else f"{line.name}. {mode}.",
+    }
 
 
 LINK_OUTCOMES = {"up": ("ok", "Connected"), "late": (WARN, "Late"), "down": (FAULT, "Down")}

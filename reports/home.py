@@ -78,7 +78,7 @@ def _lines(person: Person, lines: list[Line], now: datetime) -> Iterator[Card]:
             line.name,
             found[0].title if found else "Nothing needs a person.",
             str(parts),
-            "parts in the last hour, " + (f"{len(found)} alerts" if found else "no alert"),
+            "parts an hour" if not found else f"parts an hour · {len(found)} to look at",
             worst,
         )
 
@@ -122,7 +122,7 @@ def _golden(person: Person, lines: list[Line], now: datetime) -> Iterator[Card]:
         reverse("golden"),
         "Golden",
         "The locked model and thresholds under which parts pass.",
-        f"{active} of {len(lines)}",
+        f"{active}/{len(lines)}",
         "lines have an active one",
         "ok" if active == len(lines) else FAULT,
     )
@@ -138,7 +138,7 @@ def _reports(person: Person, lines: list[Line], now: datetime) -> Iterator[Card]
         "Reports",
         "Yield, review rate, underkill and overkill, each with its bound.",
         figure.text,
-        f"final yield in 24 hours: {figure.short_bound}",
+        f"yield in 24 h: {figure.short_bound}",
     )
 
 

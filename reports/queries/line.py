@@ -195,7 +195,9 @@ def _case_alerts(line: Line, now: datetime) -> list[Alert]:
         Alert(
             WARN,
             f"{many} near the deadline",
-            f"The first is rejected in {left_s} s if nobody decides. Call an inspector.",
+            f"The first is rejected in {left_s} s if nobody decides. Call an inspector."
+            if left_s
+            else "The first is past it and is being rejected. Call an inspector for the others.",
             reverse("review"),
         )
     ]
@@ -221,7 +223,7 @@ def _part_alerts(line: Line, now: datetime) -> list[Alert]:
         found.append(
             Alert(
                 FAULT,
-                f"{stuck['count']} parts are past their time",
+                f"Parts past their time: {stuck['count']}",
                 "The sweeper should have held or rejected them. Check that it runs.",
                 "",
                 stuck["oldest"],

@@ -128,7 +128,7 @@ def test_a_case_near_its_deadline_calls_for_an_inspector(at):
 def test_parts_past_their_time_are_a_fault(at):
     part = factories.captured_part(at)
     Part.objects.filter(pk=part.pk).update(captured_at=timezone.now() - timedelta(minutes=5))
-    assert titles(at) == ["1 parts are past their time"]
+    assert titles(at) == ["Parts past their time: 1"]
 
 
 def test_parts_with_problems_are_told_by_reason(at):
