@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from django.conf.global_settings import PASSWORD_HASHERS
 from playwright.sync_api import expect
 
 from audit.models import Event
@@ -29,7 +30,8 @@ def part_named(name: str) -> Part:
     return Part.objects.get(plc_part_id=name)
 
 
-def test_an_inspector_logs_in_and_rejects_and_passes_by_key(open_screen, sweeper):
+def test_an_inspector_logs_in_and_rejects_and_passes_by_key(open_screen, sweeper, settings):
+    settings.PASSWORD_HASHERS = PASSWORD_HASHERS  # the server checks the password, with its own
     held_parts(station(commit_window_ms=1_000), 2)
     by = inspector(name="inspector1")
     screen = open_screen(path="/review/")
