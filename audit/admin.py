@@ -4,7 +4,7 @@ from audit.models import Event
 
 
 @admin.register(Event)
-class EventAdmin(admin.ModelAdmin):  # type: ignore[type-arg] - not generic at run time
+class EventAdmin(admin.ModelAdmin):
     list_display = (
         "id",
         "at",

@@ -6,89 +6,210 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('inspection', '0001_initial'),
+        ("inspection", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Case',
+            name="Case",
             fields=[
-                ('part', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='case', serialize=False, to='inspection.part')),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('leased', 'On a screen'), ('decided', 'Decided, can be undone'), ('tied', 'Waits for the expert'), ('closed', 'Closed')], default='waiting', max_length=16)),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('opened_at', models.DateTimeField()),
-                ('deadline_at', models.DateTimeField()),
-                ('lease_token', models.CharField(blank=True, default='', max_length=64)),
-                ('lease_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('closed_by', models.CharField(blank=True, choices=[('verdict', 'Verdict'), ('ruling', 'Ruling'), ('deadline', 'Deadline'), ('elsewhere', 'Disposed elsewhere')], default='', max_length=16)),
-                ('reviewer', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='leased_cases', to=settings.AUTH_USER_MODEL)),
+                (
+                    "part",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        primary_key=True,
+                        related_name="case",
+                        serialize=False,
+                        to="inspection.part",
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("leased", "On a screen"),
+                            ("decided", "Decided, can be undone"),
+                            ("tied", "Waits for the expert"),
+                            ("closed", "Closed"),
+                        ],
+                        default="waiting",
+                        max_length=16,
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=0)),
+                ("opened_at", models.DateTimeField()),
+                ("deadline_at", models.DateTimeField()),
+                ("lease_token", models.CharField(blank=True, default="", max_length=64)),
+                ("lease_expires_at", models.DateTimeField(blank=True, null=True)),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "closed_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("verdict", "Verdict"),
+                            ("ruling", "Ruling"),
+                            ("deadline", "Deadline"),
+                            ("elsewhere", "Disposed elsewhere"),
+                        ],
+                        default="",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "reviewer",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="leased_cases",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Ruling',
+            name="Ruling",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('grade', models.CharField(choices=[('good', 'Good'), ('bad', 'Bad')], max_length=8)),
-                ('note', models.CharField(blank=True, default='', max_length=500)),
-                ('ruled_at', models.DateTimeField()),
-                ('case', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='ruling', to='review.case')),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='rulings', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("grade", models.CharField(choices=[("good", "Good"), ("bad", "Bad")], max_length=8)),
+                ("note", models.CharField(blank=True, default="", max_length=500)),
+                ("ruled_at", models.DateTimeField()),
+                (
+                    "case",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="ruling", to="review.case"
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="rulings",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Verdict',
+            name="Verdict",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('verdict', models.CharField(choices=[('PASS', 'Pass'), ('REJECT', 'Reject'), ('CANNOT_TELL', 'Cannot tell')], max_length=16)),
-                ('is_escalation', models.BooleanField(default=False)),
-                ('defect_type', models.CharField(blank=True, default='', max_length=64)),
-                ('note', models.CharField(blank=True, default='', max_length=500)),
-                ('seen_ms', models.PositiveIntegerField(blank=True, null=True)),
-                ('idempotency_key', models.CharField(max_length=64)),
-                ('lease_token', models.CharField(max_length=64)),
-                ('given_at', models.DateTimeField()),
-                ('commit_at', models.DateTimeField()),
-                ('undone_at', models.DateTimeField(blank=True, null=True)),
-                ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='verdicts', to='review.case')),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='verdicts', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[("PASS", "Pass"), ("REJECT", "Reject"), ("CANNOT_TELL", "Cannot tell")],
+                        max_length=16,
+                    ),
+                ),
+                ("is_escalation", models.BooleanField(default=False)),
+                ("defect_type", models.CharField(blank=True, default="", max_length=64)),
+                ("note", models.CharField(blank=True, default="", max_length=500)),
+                ("seen_ms", models.PositiveIntegerField(blank=True, null=True)),
+                ("idempotency_key", models.CharField(max_length=64)),
+                ("lease_token", models.CharField(max_length=64)),
+                ("given_at", models.DateTimeField()),
+                ("commit_at", models.DateTimeField()),
+                ("undone_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "case",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="verdicts", to="review.case"
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="verdicts",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='case',
-            index=models.Index(condition=models.Q(('state', 'closed'), _negated=True), fields=['state', 'deadline_at'], name='case_in_the_queue'),
+            model_name="case",
+            index=models.Index(
+                condition=models.Q(("state", "closed"), _negated=True),
+                fields=["state", "deadline_at"],
+                name="case_in_the_queue",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='case',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'leased'), _negated=True), models.Q(('lease_expires_at__isnull', False), ('reviewer__isnull', False), models.Q(('lease_token', ''), _negated=True)), _connector='OR'), name='a_leased_case_names_its_reviewer'),
+            model_name="case",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "leased"), _negated=True),
+                    models.Q(
+                        ("lease_expires_at__isnull", False),
+                        ("reviewer__isnull", False),
+                        models.Q(("lease_token", ""), _negated=True),
+                    ),
+                    _connector="OR",
+                ),
+                name="a_leased_case_names_its_reviewer",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='case',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'closed'), _negated=True), models.Q(('closed_at__isnull', False), models.Q(('closed_by', ''), _negated=True)), _connector='OR'), name='a_closed_case_says_when_and_by_what'),
+            model_name="case",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "closed"), _negated=True),
+                    models.Q(("closed_at__isnull", False), models.Q(("closed_by", ""), _negated=True)),
+                    _connector="OR",
+                ),
+                name="a_closed_case_says_when_and_by_what",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='case',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'leased')), fields=('reviewer',), name='a_reviewer_leases_one_case_at_a_time'),
+            model_name="case",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "leased")),
+                fields=("reviewer",),
+                name="a_reviewer_leases_one_case_at_a_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='case',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['waiting', 'leased', 'decided', 'tied', 'closed'])), name='a_case_is_in_a_known_state'),
+            model_name="case",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["waiting", "leased", "decided", "tied", "closed"])),
+                name="a_case_is_in_a_known_state",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='verdict',
-            constraint=models.UniqueConstraint(fields=('person', 'idempotency_key'), name='an_idempotency_key_gives_one_verdict'),
+            model_name="verdict",
+            constraint=models.UniqueConstraint(
+                fields=("person", "idempotency_key"), name="an_idempotency_key_gives_one_verdict"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='verdict',
-            constraint=models.UniqueConstraint(condition=models.Q(('undone_at__isnull', True)), fields=('case',), name='a_case_has_one_standing_verdict'),
+            model_name="verdict",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("undone_at__isnull", True)),
+                fields=("case",),
+                name="a_case_has_one_standing_verdict",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='verdict',
-            constraint=models.CheckConstraint(condition=models.Q(('verdict__in', ['PASS', 'REJECT', 'CANNOT_TELL'])), name='a_verdict_is_a_known_word'),
+            model_name="verdict",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("verdict__in", ["PASS", "REJECT", "CANNOT_TELL"])),
+                name="a_verdict_is_a_known_word",
+            ),
         ),
     ]
