@@ -1,4 +1,4 @@
-"""What every page carries: the header's links (each role sees the pages that it may open) and where live starts."""
+"""The header's links: each role sees the pages that it may open."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ from django.urls import reverse
 
 from accounts.models import Person, Role
 from accounts.queries import roles_of
-from audit.queries import newest_seq
 
 PAGES: tuple[tuple[str, str, frozenset[Role]], ...] = (
     ("line", "Line", frozenset(Role)),
@@ -36,10 +35,7 @@ PAGES: tuple[tuple[str, str, frozenset[Role]], ...] = (
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """Context of every page: `nav` = the pages of this person's roles, the open one marked.
-
-    live_seq  the newest event at rendering, so that the page asks only for what came after it
-    """
+    """Context of every page: `nav` = the pages of this person's roles, the open one marked."""
     person = getattr(request, "user", None)
     if not isinstance(person, Person):
         return {"nav": []}
@@ -55,6 +51,5 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
             for name, label, allowed in PAGES
             if roles & allowed
         ],
-        "live_seq": newest_seq(),
         "role_names": sorted(str(role.label) for role in roles),
     }
