@@ -6,92 +6,301 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('inspection', '0001_initial'),
+        ("inspection", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PlcLink',
+            name="PlcLink",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('code', models.CharField(max_length=8, unique=True, validators=[django.core.validators.RegexValidator('^[A-Z][A-Z0-9]{0,7}$', 'Use 1 to 8 capital letters and digits, a letter first.')])),
-                ('driver', models.CharField(choices=[('ethernet_ip', 'EtherNet/IP (Logix)')], default='ethernet_ip', max_length=16)),
-                ('host', models.CharField(max_length=200)),
-                ('port', models.PositiveIntegerField(default=44818, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)])),
-                ('state', models.CharField(choices=[('disconnected', 'Not connected'), ('connected', 'Connected'), ('not_answering', 'Connected, but the PLC program does not answer'), ('resync', 'Stopped to re-synchronise')], default='disconnected', max_length=16)),
-                ('alarm', models.CharField(blank=True, default='', max_length=300)),
-                ('alarm_at', models.DateTimeField(blank=True, null=True)),
-                ('notice', models.CharField(blank=True, default='', max_length=300)),
-                ('notice_at', models.DateTimeField(blank=True, null=True)),
-                ('plc_hb', models.IntegerField(default=0)),
-                ('plc_hb_at', models.DateTimeField(blank=True, help_text='When PlcHb was last seen to change.', null=True)),
-                ('hold_free', models.IntegerField(blank=True, null=True)),
-                ('mode', models.IntegerField(blank=True, null=True)),
-                ('trig_seq', models.IntegerField(blank=True, null=True)),
-                ('last_ack_at', models.DateTimeField(blank=True, null=True)),
-                ('lease_owner', models.CharField(blank=True, default='', max_length=100)),
-                ('lease_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('fencing_number', models.PositiveBigIntegerField(default=0, help_text='Counts the gateways that took over.')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=0)),
+                (
+                    "code",
+                    models.CharField(
+                        max_length=8,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Z][A-Z0-9]{0,7}$",
+                                "Use 1 to 8 capital letters and digits, a letter first.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "driver",
+                    models.CharField(
+                        choices=[("ethernet_ip", "EtherNet/IP (Logix)")], default="ethernet_ip", max_length=16
+                    ),
+                ),
+                ("host", models.CharField(max_length=200)),
+                (
+                    "port",
+                    models.PositiveIntegerField(
+                        default=44818,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(65535),
+                        ],
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("disconnected", "Not connected"),
+                            ("connected", "Connected"),
+                            ("not_answering", "Connected, but the PLC program does not answer"),
+                            ("resync", "Stopped to re-synchronise"),
+                        ],
+                        default="disconnected",
+                        max_length=16,
+                    ),
+                ),
+                ("alarm", models.CharField(blank=True, default="", max_length=300)),
+                ("alarm_at", models.DateTimeField(blank=True, null=True)),
+                ("notice", models.CharField(blank=True, default="", max_length=300)),
+                ("notice_at", models.DateTimeField(blank=True, null=True)),
+                ("plc_hb", models.IntegerField(default=0)),
+                (
+                    "plc_hb_at",
+                    models.DateTimeField(
+                        blank=True, help_text="When PlcHb was last seen to change.", null=True
+                    ),
+                ),
+                ("hold_free", models.IntegerField(blank=True, null=True)),
+                ("mode", models.IntegerField(blank=True, null=True)),
+                ("trig_seq", models.IntegerField(blank=True, null=True)),
+                ("last_ack_at", models.DateTimeField(blank=True, null=True)),
+                ("lease_owner", models.CharField(blank=True, default="", max_length=100)),
+                ("lease_expires_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "fencing_number",
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="Counts the gateways that took over."
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'PLC link',
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['disconnected', 'connected', 'not_answering', 'resync'])), name='a_link_is_in_a_known_state'), models.CheckConstraint(condition=models.Q(('lease_owner', ''), models.Q(('fencing_number__gte', 1), ('lease_expires_at__isnull', False)), _connector='OR'), name='a_leased_link_says_until_when_and_under_which_number')],
+                "verbose_name": "PLC link",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["disconnected", "connected", "not_answering", "resync"])
+                        ),
+                        name="a_link_is_in_a_known_state",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("lease_owner", ""),
+                            models.Q(("fencing_number__gte", 1), ("lease_expires_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="a_leased_link_says_until_when_and_under_which_number",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Mailbox',
+            name="Mailbox",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=8, validators=[django.core.validators.RegexValidator('^[A-Z][A-Z0-9]{0,7}$', 'Use 1 to 8 capital letters and digits, a letter first.')])),
-                ('kind', models.CharField(choices=[('automatic', 'First disposition of a part, while it is at the station'), ('late', 'Final disposition of a part that was held')], max_length=16)),
-                ('numbering', models.PositiveIntegerField(default=1)),
-                ('next_seq', models.PositiveBigIntegerField(default=1)),
-                ('plc_boot', models.IntegerField(blank=True, null=True)),
-                ('trig_seq', models.IntegerField(blank=True, null=True)),
-                ('station', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='mailboxes', to='inspection.station')),
-                ('link', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='mailboxes', to='plc.plclink')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "code",
+                    models.CharField(
+                        max_length=8,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Z][A-Z0-9]{0,7}$",
+                                "Use 1 to 8 capital letters and digits, a letter first.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("automatic", "First disposition of a part, while it is at the station"),
+                            ("late", "Final disposition of a part that was held"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("numbering", models.PositiveIntegerField(default=1)),
+                ("next_seq", models.PositiveBigIntegerField(default=1)),
+                ("plc_boot", models.IntegerField(blank=True, null=True)),
+                ("trig_seq", models.IntegerField(blank=True, null=True)),
+                (
+                    "station",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="mailboxes",
+                        to="inspection.station",
+                    ),
+                ),
+                (
+                    "link",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="mailboxes",
+                        to="plc.plclink",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'mailboxes',
+                "verbose_name_plural": "mailboxes",
             },
         ),
         migrations.CreateModel(
-            name='Delivery',
+            name="Delivery",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.PositiveIntegerField(default=0)),
-                ('numbering', models.PositiveIntegerField()),
-                ('seq', models.PositiveBigIntegerField(blank=True, null=True)),
-                ('former_seqs', models.JSONField(blank=True, default=list)),
-                ('state', models.CharField(choices=[('queued', 'Waits for its turn'), ('sent', 'On its way'), ('acked', 'Applied by the PLC'), ('refused', 'Refused')], default='queued', max_length=16)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('fencing_number', models.PositiveBigIntegerField(help_text='Which gateway wrote this row last.')),
-                ('queued_at', models.DateTimeField()),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
-                ('acked_at', models.DateTimeField(blank=True, null=True)),
-                ('ack_code', models.IntegerField(blank=True, null=True)),
-                ('problem', models.CharField(blank=True, default='', max_length=300)),
-                ('seen_at', models.DateTimeField(blank=True, help_text='When a person took note of a refusal.', null=True)),
-                ('disposition', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='delivery', to='inspection.disposition')),
-                ('mailbox', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deliveries', to='plc.mailbox')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("version", models.PositiveIntegerField(default=0)),
+                ("numbering", models.PositiveIntegerField()),
+                ("seq", models.PositiveBigIntegerField(blank=True, null=True)),
+                ("former_seqs", models.JSONField(blank=True, default=list)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Waits for its turn"),
+                            ("sent", "On its way"),
+                            ("acked", "Applied by the PLC"),
+                            ("refused", "Refused"),
+                        ],
+                        default="queued",
+                        max_length=16,
+                    ),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                (
+                    "fencing_number",
+                    models.PositiveBigIntegerField(help_text="Which gateway wrote this row last."),
+                ),
+                ("queued_at", models.DateTimeField()),
+                ("sent_at", models.DateTimeField(blank=True, null=True)),
+                ("acked_at", models.DateTimeField(blank=True, null=True)),
+                ("ack_code", models.IntegerField(blank=True, null=True)),
+                ("problem", models.CharField(blank=True, default="", max_length=300)),
+                (
+                    "seen_at",
+                    models.DateTimeField(
+                        blank=True, help_text="When a person took note of a refusal.", null=True
+                    ),
+                ),
+                (
+                    "disposition",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="delivery",
+                        to="inspection.disposition",
+                    ),
+                ),
+                (
+                    "mailbox",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deliveries",
+                        to="plc.mailbox",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'deliveries',
-                'indexes': [models.Index(condition=models.Q(('state__in', ('queued', 'sent'))), fields=['mailbox', 'id'], name='delivery_on_its_way'), models.Index(condition=models.Q(('seen_at__isnull', True), ('state', 'refused')), fields=['-id'], name='delivery_refused_unseen'), models.Index(fields=['-acked_at'], name='delivery_newest_ack_first')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['queued', 'sent', 'acked', 'refused'])), name='a_delivery_is_in_a_known_state'), models.UniqueConstraint(fields=('mailbox', 'numbering', 'seq'), name='a_number_is_used_once_in_its_mailbox'), models.UniqueConstraint(condition=models.Q(('state', 'sent')), fields=('mailbox',), name='one_delivery_of_a_mailbox_is_on_its_way'), models.CheckConstraint(condition=models.Q(models.Q(('seq__gte', 1), ('seq__isnull', False), ('seq__lte', 2147483647)), models.Q(('seq__isnull', True), ('state', 'refused')), _connector='OR'), name='a_delivery_has_a_number_the_plc_can_hold'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'sent'), _negated=True), ('sent_at__isnull', False), _connector='OR'), name='a_sent_delivery_says_when'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'acked'), _negated=True), models.Q(('ack_code', 1), ('ack_code__isnull', False), ('acked_at__isnull', False), ('sent_at__isnull', False)), _connector='OR'), name='an_acked_delivery_was_applied_by_the_plc'), models.CheckConstraint(condition=models.Q(models.Q(('state', 'refused'), _negated=True), models.Q(('problem', ''), _negated=True), _connector='OR'), name='a_refused_delivery_says_why')],
+                "verbose_name_plural": "deliveries",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state__in", ("queued", "sent"))),
+                        fields=["mailbox", "id"],
+                        name="delivery_on_its_way",
+                    ),
+                    models.Index(
+                        condition=models.Q(("seen_at__isnull", True), ("state", "refused")),
+                        fields=["-id"],
+                        name="delivery_refused_unseen",
+                    ),
+                    models.Index(fields=["-acked_at"], name="delivery_newest_ack_first"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["queued", "sent", "acked", "refused"])),
+                        name="a_delivery_is_in_a_known_state",
+                    ),
+                    models.UniqueConstraint(
+                        fields=("mailbox", "numbering", "seq"), name="a_number_is_used_once_in_its_mailbox"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "sent")),
+                        fields=("mailbox",),
+                        name="one_delivery_of_a_mailbox_is_on_its_way",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("seq__gte", 1), ("seq__isnull", False), ("seq__lte", 2147483647)),
+                            models.Q(("seq__isnull", True), ("state", "refused")),
+                            _connector="OR",
+                        ),
+                        name="a_delivery_has_a_number_the_plc_can_hold",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "sent"), _negated=True),
+                            ("sent_at__isnull", False),
+                            _connector="OR",
+                        ),
+                        name="a_sent_delivery_says_when",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "acked"), _negated=True),
+                            models.Q(
+                                ("ack_code", 1),
+                                ("ack_code__isnull", False),
+                                ("acked_at__isnull", False),
+                                ("sent_at__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="an_acked_delivery_was_applied_by_the_plc",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("state", "refused"), _negated=True),
+                            models.Q(("problem", ""), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="a_refused_delivery_says_why",
+                    ),
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='mailbox',
-            constraint=models.UniqueConstraint(fields=('link', 'code'), name='a_plc_has_each_mailbox_once'),
+            model_name="mailbox",
+            constraint=models.UniqueConstraint(fields=("link", "code"), name="a_plc_has_each_mailbox_once"),
         ),
         migrations.AddConstraint(
-            model_name='mailbox',
-            constraint=models.UniqueConstraint(fields=('station', 'kind'), name='a_station_has_one_mailbox_of_each_kind'),
+            model_name="mailbox",
+            constraint=models.UniqueConstraint(
+                fields=("station", "kind"), name="a_station_has_one_mailbox_of_each_kind"
+            ),
         ),
     ]
