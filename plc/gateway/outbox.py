@@ -11,7 +11,7 @@ from inspection.models import Disposition
 from plc.models import PlcLink
 from plc.queries import undelivered_dispositions
 
-POLL_S = 0.01
+POLL_S = 0.005
 # PostgreSQL gives ids before commit, so a smaller one may become visible after a larger one: the newest ids are
 # looked at for a while after the last change, and all young ones every second. SQLite has one writer at a time.
 OVERLAP = 50
@@ -26,7 +26,7 @@ NEWEST_ID = f"SELECT MAX(id) FROM {Disposition._meta.db_table}"  # noqa: S608 - 
 class Outbox:
     """The dispositions of one PLC that have no delivery yet.
 
-    Every 10 ms it asks for the newest id, and for the newest rows if that changed; every second for all rows of the
+    Every 5 ms it asks for the newest id, and for the newest rows if that changed; every second for all rows of the
     last minutes; at the start for all.
     """
 

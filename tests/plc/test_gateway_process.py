@@ -33,9 +33,8 @@ def numbers_applied(plant: Plant) -> list[int]:
 def test_a_killed_gateway_and_a_killed_plc_lose_and_double_nothing(plant):
     plc, gateway = plant.start_plc(), plant.start_gateway()
     stream = plant.start_doing("parts(60, 0.1, 0.05)")
-    for _ in range(3):
-        so_far = len(plant.deliveries())
-        wait_until(lambda n=so_far: len(plant.deliveries()) > n + 5, what="more deliveries")
+    for mark in (5, 20, 40):
+        wait_until(lambda n=mark: len(plant.plc_log()) >= n, what=f"disposition {mark}")
         end(gateway, signal.SIGKILL)
         gateway = plant.start_gateway()
     wait_until(lambda: stream.poll() is not None, what="the end of the parts")
