@@ -19,6 +19,7 @@ def main() -> int:
         demo_options.remember_source(options.data_dir, options.images)
         os.environ["DATA_DIR"] = str(options.data_dir)
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting torch threads sleep, they do not spin
         return run(options, began_at)
     except (CannotStart, demo_options.OptionError) as problem:
         print(f"script/demo: {problem}", file=sys.stderr)
