@@ -15,6 +15,9 @@ DATA_DIR = tempfile.mkdtemp(prefix="secondlook-test-")
 os.environ["DATA_DIR"] = DATA_DIR
 os.environ.setdefault("SECRET_KEY", "only for tests, of no worth anywhere else")
 os.environ.pop("STORAGE_URL", None)
+# On a small machine torch threads that spin beside a browser and a server make every test several times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 _owner = os.getpid()
 
 

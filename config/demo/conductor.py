@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import socket
 import sys
 import threading
@@ -34,7 +35,7 @@ class Conductor:
         self._options, self._supervisor, self._say = options, supervisor, say
         self._data_dir = options.data_dir
         self.address = f"http://127.0.0.1:{_free_port(options.port)}"
-        self._plc_port, self._sensor_port = _free_port(44818), _free_port(44819)
+        self._plc_port, self._sensor_port = _own_port(), _own_port()
         self._truth = TruthLog(self._data_dir / "truth.jsonl")
         self._plc_log = self._data_dir / "plc-log.jsonl"
         self._stop_people = threading.Event()
@@ -176,6 +177,7 @@ class Conductor:
         self._say(f"  People               {', '.join(username for username, _, _ in PEOPLE)}")
         self._say(f"  Password of each     {self._prepared.password}")
         self._say(f"  Camera token         {self._prepared.camera_token}")
+        self._say(f"  PLC (EtherNet/IP)    127.0.0.1:{self._plc_port}, its own log {self._plc_log.name}")
         self._say(f"  Data, logs           {self._data_dir}")
         self._say("  Stop                 Ctrl-C")
         self._say("")
@@ -196,6 +198,13 @@ class Conductor:
     def _tick(self) -> None:
         self._printer.print_new()
         self._supervisor.wait(0.3)
+
+
+def _own_port() -> int:
+    """A port for this demo's PLC alone: were it the usual 44818, the gateway of a second demo could meet our PLC
+    in the moment in which its own restarts. Below the range from which outgoing connections take theirs.
+    """
+    return _free_port(random.SystemRandom().randrange(20_000, 30_000))
 
 
 def _free_port(wanted: int) -> int:
