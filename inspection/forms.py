@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from inspection.models import Station
@@ -11,6 +13,7 @@ from inspection.queries import station_by_code
 MOST_METADATA_BYTES = 8_192
 
 
+@extend_schema_field(OpenApiTypes.OBJECT)
 class StrictJSONField(serializers.Field):
     """A JSON object sent as text in a multipart form; NaN and Infinity are no JSON."""
 
@@ -33,6 +36,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not allowed")
 
 
+@extend_schema_field(OpenApiTypes.STR)
 class StationField(serializers.Field):
     def to_internal_value(self, data: Any) -> Station:
         station = station_by_code(str(data))

@@ -37,7 +37,7 @@ class NotBuilt(APIException):
 class Parts(APIView):
     permission_classes = (holds(*Role),)
 
-    @extend_schema(parameters=FILTERS, responses={200: dict})
+    @extend_schema(operation_id="parts_list", parameters=FILTERS, responses={200: dict})
     def get(self, request: Request) -> Response:
         """Parts, newest first; `next` is the address of the following page."""
         form = PartFilter(request.query_params)

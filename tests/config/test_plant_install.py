@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,21 @@ def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     assert "postgresql://secondlook:x@postgres:5432/secondlook" in answer.stdout
+
+
+def test_the_deploy_check_of_a_plant_finds_nothing(tmp_path: Path) -> None:
+    plant = {
+        "SECONDLOOK_INSTALL": "plant",
+        "SECRET_KEY": "0aZ-1bY_2cX" * 6,
+        "ALLOWED_HOSTS": "vision.plant.example",
+        "DATA_DIR": str(tmp_path),
+    }
+    checked = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level=WARNING"],
+        cwd=ROOT,
+        env={**os.environ, **plant},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert checked.returncode == 0, checked.stderr
