@@ -143,5 +143,6 @@ def test_the_deploy_check_of_a_plant_finds_nothing(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
     assert checked.returncode == 0, checked.stderr
