@@ -123,29 +123,41 @@ def capture(
     if earlier:
         return _same_or_different(part, earlier, sha256)
     width, height, problem = _measure(data, station.max_pixels)
-    file = storage.write(f"images/{sha256[:2]}/{sha256}", data)
+    fields = {
+        "view": view,
+        "file": storage.write(f"images/{sha256[:2]}/{sha256}", data),
+        "sha256": sha256,
+        "byte_count": len(data),
+        "width": width,
+        "height": height,
+        "problem": problem,
+    }
+    told = {"serial": serial, "metadata": metadata}
     try:
-        with transaction.atomic():
-            image = Image.objects.create(
-                part=part,
-                view=view,
-                file=file,
-                sha256=sha256,
-                byte_count=len(data),
-                width=width,
-                height=height,
-                problem=problem,
-                received_at=timezone.now(),
-            )
-            _accept(part, image, actor)
+        image = _keep(part, fields, told, actor)
     except (IntegrityError, StaleState):
-        # Two senders at the same moment: the other one's image counts, ours must equal it.
         part.refresh_from_db()
         earlier = Image.objects.filter(part=part, view=view).first()
-        if earlier is None:
-            raise
-        return _same_or_different(part, earlier, sha256)
+        if earlier:
+            # Two senders at the same moment: the other one's image counts, ours must equal it.
+            return _same_or_different(part, earlier, sha256)
+        # The part moved meanwhile: its other view came, or the sweeper gave up waiting. Ours is added to it.
+        image = _keep(part, fields, told, actor)
     return Capture(part, image, is_new=True)
+
+
+@transaction.atomic
+def _keep(part: Part, fields: dict[str, Any], told: dict[str, Any], actor: Actor) -> Image:
+    image = Image.objects.create(part=part, received_at=timezone.now(), **fields)
+    # A part that was made without its camera (a jumped trigger, the PLC's counter) learns only now what it is.
+    news = {name: value for name, value in told.items() if value and not getattr(part, name)}
+    if news:
+        Part.objects.filter(pk=part.pk).update(**news)
+        record(part, "described", actor=actor, details=news)
+    _accept(part, image, actor)
+    for name, value in news.items():
+        setattr(part, name, value)
+    return image
 
 
 def _accept(part: Part, image: Image, actor: Actor) -> None:

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 
 from audit.queries import events_of
-from inspection import actions
+from inspection import actions, storage
 from inspection.models import Image, Part
 from inspection.states import Mode, PartState, Reason
 from tests import factories
@@ -56,6 +56,69 @@ def test_a_late_out_of_order_trigger_fills_its_own_part():
         (2, "captured"),
         (3, "captured"),
     }
+
+
+def test_a_late_image_still_says_what_its_part_is():
+    station = factories.station()
+    for seq in (1, 3):
+        actions.capture(station=station, trigger_seq=seq, data=factories.png(), actor=factories.TESTER)
+    done = actions.capture(
+        station=station,
+        trigger_seq=2,
+        data=factories.png(),
+        serial="SN-2",
+        metadata={"group": "batch 9"},
+        actor=factories.TESTER,
+    )
+    part = Part.objects.get(trigger_seq=2)
+    assert (part.serial, part.metadata) == ("SN-2", {"group": "batch 9"})
+    assert (done.part.serial, done.part.metadata) == (part.serial, part.metadata)
+
+
+def test_an_image_that_comes_while_the_sweeper_gives_up_is_kept_with_its_held_part(monkeypatch):
+    station = factories.station()
+    part = actions.trigger(station=station, trigger_seq=1, actor=factories.TESTER)
+    write = storage.write
+
+    def slow_write(name, data):
+        """The sweeper's turn falls between our look at the part and our transaction."""
+        actions.hold(
+            part=Part.objects.get(pk=part.pk), reason=Reason.NO_IMAGE, actor=factories.TESTER, note="late"
+        )
+        return write(name, data)
+
+    monkeypatch.setattr(storage, "write", slow_write)
+    done = actions.capture(station=station, trigger_seq=1, data=factories.png(), actor=factories.TESTER)
+    assert done.is_new
+    assert done.part.state == PartState.HELD
+    assert Image.objects.get().part == part
+    assert events_of("part", part.pk).last().verb == "image_added"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_views_of_one_trigger_that_come_at_the_same_moment_are_all_kept():
+    station = factories.station()
+    views, problems, barrier = ("top", "left", "right", "back"), [], threading.Barrier(4)
+
+    def send(view):
+        barrier.wait()
+        try:
+            actions.capture(
+                station=station, trigger_seq=7, view=view, data=factories.png(), actor=factories.TESTER
+            )
+        except Exception as problem:
+            problems.append(problem)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=send, args=[view]) for view in views]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert {image.view for image in Image.objects.all()} == set(views)
+    assert Part.objects.get().state == PartState.CAPTURED
 
 
 def test_a_counter_that_jumps_by_thousands_is_refused_with_what_to_do():
