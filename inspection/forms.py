@@ -1,6 +1,7 @@
 """What cameras may send."""
 
 import json
+import math
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -21,25 +22,46 @@ class StrictJSONField(serializers.Field):
         if len(str(data)) > MOST_METADATA_BYTES:
             raise serializers.ValidationError(f"Metadata may have at most {MOST_METADATA_BYTES} characters.")
         try:
-            value = json.loads(data, parse_constant=_refuse) if isinstance(data, str) else data
-        except ValueError as problem:
+            value = (
+                json.loads(data, parse_constant=_refuse, parse_float=_finite)
+                if isinstance(data, str)
+                else data
+            )
+        except (ValueError, RecursionError) as problem:
             raise serializers.ValidationError(f"This is no JSON object: {problem}.") from problem
         if not isinstance(value, dict):
             raise serializers.ValidationError("Metadata must be a JSON object.")
+        if not _is_storable(value):
+            raise serializers.ValidationError("Metadata may not hold NUL characters or halves of characters.")
         return value
 
     def to_representation(self, value: Any) -> Any:
         return value
 
 
+def _is_storable(value: dict[str, Any]) -> bool:
+    """PostgreSQL's JSON holds no NUL character and no half of a surrogate pair."""
+    text = json.dumps(value, ensure_ascii=False).replace(r"\\", "")
+    return r"\u0000" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not allowed")
+
+
+def _finite(text: str) -> float:
+    """1e999 is written like a number and read as infinity."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is out of range")
+    return number
 
 
 @extend_schema_field(OpenApiTypes.STR)
 class StationField(serializers.Field):
     def to_internal_value(self, data: Any) -> Station:
-        station = station_by_code(str(data))
+        code = str(data)
+        station = station_by_code(code) if code.isprintable() else None
         if station is None:
             raise serializers.ValidationError(f"There is no station {data!r}.")
         return station
