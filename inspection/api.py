@@ -1,5 +1,6 @@
 """REST of inspection: captures in, images and defect maps out."""
 
+import hashlib
 import io
 from typing import Any, cast
 
@@ -87,9 +88,11 @@ class PartPicture(APIView):
 class PartImage(PartPicture):
     @extend_schema(responses={(200, "image/*"): bytes})
     def get(self, request: Request, part_id: int) -> HttpResponse:
-        part = self.part(request, part_id)
-        image = get_object_or_404(Image, part=part, view=request.query_params.get("view", "main"))
-        data = storage.read(image.file)
+        part, view = self.part(request, part_id), request.query_params.get("view", "main")
+        image = next((each for each in part.images.all() if each.view == view), None)
+        if image is None:
+            raise NoPicture(f"Part {part} has no image of view {view!r}.")
+        data = _unchanged(image)
         kind = next((kind for magic, kind in _SHOWN_AS_IS.items() if data.startswith(magic)), None)
         if kind is None or image.problem:
             data, kind = _as_png(data, part.station.max_pixels), "image/png"
@@ -108,6 +111,17 @@ class PartMap(PartPicture):
 class NoPicture(APIException):
     status_code = 404
     default_code = "no_picture"
+
+
+def _unchanged(image: Image) -> bytes:
+    """The stored bytes; nobody may judge a part by an image that is no longer the one that was taken."""
+    try:
+        data = storage.read(image.file)
+    except OSError as problem:
+        raise NoPicture(f"The stored image of view {image.view!r} cannot be opened.") from problem
+    if hashlib.sha256(data).hexdigest() != image.sha256:
+        raise NoPicture(f"The stored image of view {image.view!r} does not match its sha256.")
+    return data
 
 
 def _as_png(data: bytes, max_pixels: int) -> bytes:

@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 
 from accounts.actions import add_device
 from accounts.models import DeviceKind, Role
+from inspection import storage
 from inspection.models import Image, Part
 from tests import factories
 
@@ -110,6 +111,13 @@ def test_an_image_with_more_pixels_than_the_station_allows_is_refused_and_held(c
         ({"metadata": "[1]"}, 400),
         ({"metadata": '{"a": NaN}'}, 400),
         ({"metadata": "{"}, 400),
+        ({"metadata": '{"a": 1e999}'}, 400),
+        ({"metadata": '{"a": [-1e999]}'}, 400),
+        ({"metadata": '{"a": "\\u0000"}'}, 400),
+        ({"metadata": '{"\\ud800": 1}'}, 400),
+        ({"metadata": '{"a": ' + "[" * 4000 + "]" * 4000 + "}"}, 400),
+        ({"station": "S1\0"}, 400),
+        ({"metadata": '{"path": "C:\\\\u0000", "note": "\\u00e4 \\ud83d\\ude00"}'}, 201),
         ({"serial": "späce"}, 400),
         ({"view": "../x"}, 400),
         ({"metadata": json.dumps({"lot": "A7"}), "serial": "SN-0001", "epoch": 3}, 201),
@@ -147,3 +155,20 @@ def test_a_person_without_a_role_on_the_line_sees_no_image(client, station):
     part = factories.captured_part(station)
     client.force_login(factories.person(Role.LINE_OPERATOR, line_code="OTHER"))
     assert client.get(f"/api/v1/parts/{part.pk}/image/").status_code == 403
+
+
+def test_an_image_that_changed_in_the_storage_is_shown_to_nobody(client, station):
+    part = factories.captured_part(station)
+    client.force_login(factories.person(Role.LINE_OPERATOR))
+    image = Image.objects.get()
+    storage.write(image.file, factories.png())
+    answer = client.get(f"/api/v1/parts/{part.pk}/image/")
+    assert answer.status_code == 404
+    assert "does not match its sha256" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("view", ["side", "a%00b", ""])
+def test_a_view_that_was_not_taken_is_not_found(client, station, view):
+    part = factories.captured_part(station)
+    client.force_login(factories.person(Role.LINE_OPERATOR))
+    assert client.get(f"/api/v1/parts/{part.pk}/image/?view={view}").status_code == 404
