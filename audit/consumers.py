@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 from typing import Any
 
@@ -13,6 +14,7 @@ from audit import live
 from audit.queries import events_since, newest_seq
 
 HEARTBEAT_S = 5.0
+EARLY_BEATS_S = (0.5, 1.5)
 MOST_RESYNC_MESSAGES = 500
 NOT_LOGGED_IN = 4401
 
@@ -56,9 +58,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             await self.send_json(event["message"])
 
     async def _heartbeat(self) -> None:
-        while True:
+        # An event between the page's rendering and the subscription rings nobody; early beats show it soon.
+        for pause_s in itertools.chain(EARLY_BEATS_S, itertools.repeat(HEARTBEAT_S)):
             await self._say_newest("heartbeat")
-            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.sleep(pause_s)
             # A logout does not close a websocket by itself.
             if not await self._is_still_logged_in():
                 await self.close(code=NOT_LOGGED_IN)
