@@ -4,15 +4,13 @@ import random
 import socket
 import struct
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from plc.simulator import encapsulation as encap
-from plc.simulator.cip import IDENTITY_DATA, MULTIPLE_SERVICE, WRITES, answer
-from plc.simulator.faults import Fault
-
-if TYPE_CHECKING:
-    from plc.simulator.server import Simulator
+from plc.simulator.cip import IDENTITY_DATA, MULTIPLE_SERVICE, WRITES, Router, answer
+from plc.simulator.faults import Fault, Faults
 
 FORWARD_CLOSE, UNCONNECTED_SEND, FORWARD_OPEN, LARGE_FORWARD_OPEN = 0x4E, 0x52, 0x54, 0x5B
 CONNECTION_MANAGER = b"\x20\x06\x24\x01"
@@ -45,10 +43,24 @@ class Connection:
     reply: bytes = b""
 
 
+class Controller(Protocol):
+    """What a session needs of the controller that it belongs to."""
+
+    faults: Faults
+    router: Router
+
+    def sleep(self, seconds: float) -> bool: ...
+    def writes_rejected(self, *, only_after: int) -> AbstractContextManager[None]: ...
+    def connection(self, originator_id: int) -> Connection | None: ...
+    def remember_connection(self, connection: Connection) -> None: ...
+    def forget_connection(self, triad: bytes) -> bool: ...
+    def has_room(self) -> bool: ...
+
+
 class Session:
     """Serves one TCP connection until either side closes it."""
 
-    def __init__(self, simulator: "Simulator", client: socket.socket) -> None:
+    def __init__(self, simulator: Controller, client: socket.socket) -> None:
         self._simulator = simulator
         self._client = client
         self._handle = 0
