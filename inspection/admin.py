@@ -2,18 +2,19 @@ from typing import ClassVar
 
 from django.contrib import admin
 
+from audit.admin import AuditedAdmin
 from inspection.models import GoldenConfiguration, Line, Part, PartType, Station
 
-admin.site.register(PartType)
+admin.site.register(PartType, AuditedAdmin)
 
 
 @admin.register(Line)
-class LineAdmin(admin.ModelAdmin):
+class LineAdmin(AuditedAdmin):
     list_display = ("code", "name", "part_type", "mode")
 
 
 @admin.register(Station)
-class StationAdmin(admin.ModelAdmin):
+class StationAdmin(AuditedAdmin):
     list_display = ("code", "name", "line", "hold_mailbox", "epoch")
 
 

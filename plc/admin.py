@@ -1,10 +1,11 @@
 from django.contrib import admin
 
+from audit.admin import AuditedAdmin
 from plc.models import Delivery, Mailbox, PlcLink
 
 
 @admin.register(PlcLink)
-class PlcLinkAdmin(admin.ModelAdmin):
+class PlcLinkAdmin(AuditedAdmin):
     list_display = ("code", "driver", "host", "port", "state", "alarm", "notice", "lease_owner")
     readonly_fields = [
         field.name for field in PlcLink._meta.fields if field.name not in {"host", "port", "driver"}
@@ -12,9 +13,9 @@ class PlcLinkAdmin(admin.ModelAdmin):
 
 
 @admin.register(Mailbox)
-class MailboxAdmin(admin.ModelAdmin):
+class MailboxAdmin(AuditedAdmin):
     list_display = ("code", "link", "station", "kind", "next_seq", "numbering", "plc_boot")
-    readonly_fields = ("numbering", "next_seq", "plc_boot")
+    readonly_fields = ("numbering", "next_seq", "plc_boot", "trig_seq")
 
 
 @admin.register(Delivery)
