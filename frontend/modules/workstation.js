@@ -106,7 +106,7 @@ async function show(next) {
   activeAt = shownAt;
   panel.setState(picture ? "looking" : "unseen");
   if (next.next) {
-    pictures.get(next.next.imageUrl, next.next.mapUrl).catch(() => {});
+    pictures.get(next.next.imageUrl, next.next.mapUrl, next.greyFrom).catch(() => {});
   }
 }
 
@@ -118,7 +118,7 @@ async function show(next) {
 async function pictureOf(next, imageUrl) {
   for (const wait of [...PICTURE_WAITS_MS, null]) {
     try {
-      return await pictures.get(imageUrl, next.mapUrl);
+      return await pictures.get(imageUrl, next.mapUrl, next.greyFrom);
     } catch {
       if (wait === null || leased !== next) {
         return null;

@@ -2,6 +2,7 @@
  * Everything on the review page that is text, bars and buttons; the picture is the viewer's.
  */
 
+import { onAxis } from "../score_axis.js";
 import { ageText, clockText, shareLeft } from "../times.js";
 
 /** @typedef {import("./api.js").LeasedCase} LeasedCase */
@@ -127,11 +128,11 @@ export class Panel {
     if (known) {
       // Geometry by the CSSOM: the policy forbids style attributes, not this.
       const axis = this.#one("[data-score-axis]");
-      axis.style.setProperty("--from", `${100 * greyFrom}%`);
-      axis.style.setProperty("--to", `${100 * Math.max(greyFrom, greyTo)}%`);
-      this.#one("[data-score-mark]").style.left = `${100 * Math.min(1, Math.max(0, score))}%`;
-      this.#text("grey-from", greyFrom.toFixed(2));
-      this.#text("grey-to", greyTo.toFixed(2));
+      axis.style.setProperty("--from", `${100 * onAxis(greyFrom)}%`);
+      axis.style.setProperty("--to", `${100 * onAxis(Math.max(greyFrom, greyTo))}%`);
+      this.#one("[data-score-mark]").style.left = `${100 * onAxis(score)}%`;
+      this.#text("grey-from", greyFrom.toFixed(3));
+      this.#text("grey-to", greyTo.toFixed(3));
     }
   }
 

@@ -36,7 +36,8 @@ function mount(frame) {
   applyOpacity();
   frame.querySelector("[data-view-action=fit]")?.addEventListener("click", () => viewer.fit());
   frame.querySelector("[data-view-action=actual]")?.addEventListener("click", () => viewer.actualSize());
-  pictures.get(imageUrl, canvas.dataset.mapUrl || null).then(
+  const greyFrom = canvas.dataset.greyFrom ? Number(canvas.dataset.greyFrom) : null;
+  pictures.get(imageUrl, canvas.dataset.mapUrl || null, greyFrom).then(
     (picture) => viewer.show(picture),
     () => frame.classList.add("is-broken"),
   );

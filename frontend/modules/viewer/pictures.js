@@ -15,15 +15,16 @@ export class Pictures {
   /**
    * @param {string} imageUrl
    * @param {string | null} mapUrl
+   * @param {number | null} [greyFrom] where the grey band begins: the map is drawn from there
    * @returns {Promise<Picture>} rejects where the image cannot be had; a missing map is only null
    */
-  get(imageUrl, mapUrl) {
-    const name = `${imageUrl} ${mapUrl ?? ""}`;
+  get(imageUrl, mapUrl, greyFrom = null) {
+    const name = `${imageUrl} ${mapUrl ?? ""} ${greyFrom ?? ""}`;
     const known = this.#kept.get(name);
     if (known) {
       return known;
     }
-    const picture = loadPicture(imageUrl, mapUrl);
+    const picture = loadPicture(imageUrl, mapUrl, greyFrom);
     this.#kept.set(name, picture);
     picture.catch(() => this.#kept.delete(name));
     this.#dropOldest();
@@ -43,10 +44,11 @@ export class Pictures {
 /**
  * @param {string} imageUrl
  * @param {string | null} mapUrl
+ * @param {number | null} greyFrom
  * @returns {Promise<Picture>}
  */
-async function loadPicture(imageUrl, mapUrl) {
-  const map = mapUrl ? loadMap(mapUrl).catch(() => null) : Promise.resolve(null);
+async function loadPicture(imageUrl, mapUrl, greyFrom) {
+  const map = mapUrl ? loadMap(mapUrl, greyFrom).catch(() => null) : Promise.resolve(null);
   return { image: await loadBitmap(imageUrl), map: await map };
 }
 
@@ -59,8 +61,8 @@ async function loadBitmap(url) {
   return createImageBitmap(await answer.blob());
 }
 
-/** @param {string} url */
-async function loadMap(url) {
+/** @param {string} url @param {number | null} greyFrom */
+async function loadMap(url, greyFrom) {
   const grey = await loadBitmap(url);
   const canvas = new OffscreenCanvas(grey.width, grey.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -70,6 +72,6 @@ async function loadMap(url) {
   context.drawImage(grey, 0, 0);
   grey.close();
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
-  colourInPlace(pixels.data, rampTable());
+  colourInPlace(pixels.data, rampTable(greyFrom));
   return createImageBitmap(pixels);
 }

@@ -16,8 +16,10 @@ const ANCHORS = [
   [252, 255, 164],
 ];
 
-/** Values under the floor are noise to a person: they stay clear. */
+/** Where no grey band is known: values under it are noise to a person and stay clear. */
 export const DEFAULT_FLOOR = 0.2;
+/** A map has 256 steps; below this they would be noise whatever the band. */
+const LOWEST_FLOOR = 0.02;
 
 /**
  * @param {number} value 0..1
@@ -34,17 +36,21 @@ export function colourAt(value) {
 
 /**
  * RGBA for each of the 256 grey values of a map PNG.
- * @param {number} [floor] lowest value that is drawn, 0..1
+ *
+ * Colour rises with the logarithm of the value: what lifts a part just into the grey band is seen, faintly, and what
+ * is certain stays the brightest.
+ * @param {number | null} [floor] lowest value that is drawn, 0..1: where the grey band begins
  * @returns {Uint8ClampedArray} 256 * 4
  */
 export function rampTable(floor = DEFAULT_FLOOR) {
+  const lowest = Math.max(LOWEST_FLOOR, floor ?? DEFAULT_FLOOR);
   const table = new Uint8ClampedArray(256 * 4);
   for (let grey = 0; grey < 256; grey += 1) {
     const value = grey / 255;
-    if (value < floor) {
+    if (value < lowest) {
       continue;
     }
-    const above = floor >= 1 ? 1 : (value - floor) / (1 - floor);
+    const above = lowest >= 1 ? 1 : Math.log(value / lowest) / Math.log(1 / lowest);
     const [red, green, blue] = colourAt(above);
     table.set([red, green, blue, Math.round(255 * Math.min(1, 0.35 + 1.3 * above))], grey * 4);
   }

@@ -25,6 +25,13 @@ test("nothing is drawn below the floor and opacity rises above it", () => {
   assert.equal(table[255 * 4 + 3], 255);
 });
 
+test("what only just reaches the grey band is drawn, and fainter than what is certain", () => {
+  const table = rampTable(0.05);
+  const [justGrey, certain] = [table[20 * 4 + 3], table[230 * 4 + 3]];
+  assert.ok(justGrey > 0 && justGrey < certain);
+  assert.equal(rampTable(0)[4 * 4 + 3], 0);
+});
+
 test("grey pixels become the colours of the table", () => {
   const pixels = new Uint8ClampedArray([0, 0, 0, 255, 255, 255, 255, 255]);
   colourInPlace(pixels, rampTable(0.2));
