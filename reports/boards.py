@@ -18,6 +18,7 @@ from reports.queries.line import FAULT, HOUR, WARN, Alert, alerts, line_figures,
 from reports.queries.records import Record, records
 
 NEWEST = 20
+FEWEST_MINUTES = 10
 TONES = {
     Outcome.PASS: ("Passed", "pass"),
     Outcome.REJECT: ("Rejected", "reject"),
@@ -118,11 +119,17 @@ def _plc_detail(health: Health | None, middle_ms: float | None, n: int) -> str:
 
 
 def _chart(series: dict[str, list[int]]) -> dict[str, Any]:
+    """The last hour, but of a line that just started no more than the minutes it ran (and ten at least)."""
+    busy = [
+        index for index in range(len(series["times"])) if any(series[outcome][index] for outcome in TONES)
+    ]
+    first = min(busy[0] if busy else 0, len(series["times"]) - FEWEST_MINUTES)
     return {
-        "times": series["times"],
+        "times": series["times"][first:],
         "unit": "parts/min",
         "series": [
-            {"name": name, "tone": tone, "values": series[outcome]} for outcome, (name, tone) in TONES.items()
+            {"name": name, "tone": tone, "values": series[outcome][first:]}
+            for outcome, (name, tone) in TONES.items()
         ],
     }
 

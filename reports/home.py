@@ -123,7 +123,7 @@ def _golden(person: Person, lines: list[Line], now: datetime) -> Iterator[Card]:
         "Golden",
         "The locked model and thresholds under which parts pass.",
         f"{active}/{len(lines)}",
-        "lines have an active one",
+        "lines decide by a locked one",
         "ok" if active == len(lines) else FAULT,
     )
 

@@ -11,6 +11,11 @@ def family_choices() -> list[tuple[str, str]]:
     return [(name, FAMILY_LABELS.get(name, name)) for name in families()]
 
 
+def family_label(name: str) -> str:
+    """The family's name as people write it."""
+    return FAMILY_LABELS.get(name, name).partition(":")[0]
+
+
 class RunForm(serializers.Serializer):
     """`dataset_version` is the id that POST datasets/{id}/versions/ answers."""
 

@@ -5,13 +5,13 @@ from typing import Any
 from inspection.models import GoldenConfiguration
 from inspection.states import GoldenState
 from metrics.rates import Rate
+from training.forms import family_label
 from training.models import Candidate, Run
 from training.states import CandidateState, RunState
 
 OUTCOMES = {RunState.FINISHED: "ok", RunState.FAILED: "fault"}
 COMPARED = (
-    ("review_rate", "To a person"),
-    ("review_rate_imported", "… of the imported parts, that nobody selected"),
+    ("review_rate", "To a person, of all held-out parts"),
     ("underkill", "Underkill: bad parts passed"),
     ("overkill", "Overkill: good parts rejected"),
 )
@@ -21,7 +21,7 @@ def run_card(run: Run) -> dict[str, Any]:
     return {
         "id": run.pk,
         "name": f"Run {run.pk}",
-        "family": run.family,
+        "family": family_label(run.family),
         "dataset": str(run.dataset_version),
         "state": run.get_state_display(),
         "outcome": OUTCOMES.get(RunState(run.state)),
@@ -49,6 +49,7 @@ def candidate_card(candidate: Candidate) -> dict[str, Any]:
         "grey_from": candidate.grey_from,
         "grey_to": candidate.grey_to,
         "metrics": candidate.metrics,
+        "work": _row(candidate.metrics, "review_rate_imported", ""),
         "rows": [_row(candidate.metrics, name, words) for name, words in COMPARED],
     }
 
@@ -70,12 +71,18 @@ def _row(metrics: dict[str, Any], name: str, words: str) -> dict[str, Any]:
 
 
 def rate(counted: dict[str, int] | None) -> dict[str, Any]:
-    """Counts as {percent, n, bounds}; an unknown rate has no percent."""
+    """Counts as {share, percent, k, n, bounds}; an unknown rate has no share and no percent."""
     if not counted or not counted["n"]:
-        return {"percent": None, "n": 0, "bounds": ""}
+        return {"share": None, "percent": None, "k": 0, "n": 0, "bounds": ""}
     known = Rate.of(counted["k"], counted["n"])
     bounds = f"95 %: {known.lower * 100:.1f} to {known.upper * 100:.1f} %"
-    return {"percent": f"{known.value * 100:.1f}", "n": known.n, "bounds": bounds}
+    return {
+        "share": known.value,
+        "percent": f"{known.value * 100:.1f}",
+        "k": known.k,
+        "n": known.n,
+        "bounds": bounds,
+    }
 
 
 def golden_card(golden: GoldenConfiguration) -> dict[str, Any]:
@@ -86,7 +93,7 @@ def golden_card(golden: GoldenConfiguration) -> dict[str, Any]:
         "grey_from": golden.grey_from,
         "grey_to": golden.grey_to,
         "model_name": golden.model_name,
-        "model_family": golden.family,
+        "model_family": family_label(golden.family),
         "model_sha256": golden.model_sha256,
         "content_sha256": golden.content_sha256,
         "preprocessing": _preprocessing_words(golden.preprocessing),
@@ -97,6 +104,19 @@ def golden_card(golden: GoldenConfiguration) -> dict[str, Any]:
         "activated_at": golden.activated_at,
         "activated_by": golden.activated_by.get_username() if golden.activated_by else "the set-up",
     }
+
+
+def deciding(cards: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The active ones of golden cards, each with the one that decided before it on its line, or None."""
+    active = [card for card in cards if card["state"] == GoldenState.ACTIVE]
+    return [{**card, "before": _before(card, cards)} for card in active]
+
+
+def _before(active: dict[str, Any], cards: list[dict[str, Any]]) -> dict[str, Any] | None:
+    retired = [
+        card for card in cards if card["line"] == active["line"] and card["state"] == GoldenState.RETIRED
+    ]
+    return max(retired, key=lambda card: card["activated_at"], default=None)
 
 
 def _preprocessing_words(preprocessing: dict[str, Any]) -> str:

@@ -15,7 +15,6 @@ from accounts.permissions import role_required
 from accounts.queries import line_codes
 from audit.actor import Actor
 from audit.transitions import IllegalMove, StaleState
-from inspection.states import GoldenState
 from labeling.records import dataset_record
 from training import actions, forms, pages, queries
 from training.api import APPROVERS, TRAINERS
@@ -87,7 +86,7 @@ def golden(request: HttpRequest) -> HttpResponse:
     person = _person(request)
     found = [pages.golden_card(each) for each in queries.goldens_on(line_codes(person, *GOLDEN_READERS))]
     context = {
-        "active": [each for each in found if each["state"] == GoldenState.ACTIVE],
+        "active": pages.deciding(found),
         "history": found,
         "can_activate": line_codes(person, *APPROVERS) != frozenset(),
     }

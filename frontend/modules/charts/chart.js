@@ -9,6 +9,7 @@
 import uPlot from "../../vendor/uPlot.esm.js";
 
 const LONGEST_CLOCK_SPAN_S = 36 * 3600;
+const MINUTES_S = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720].map((minutes) => minutes * 60);
 const DAYS_S = [1, 2, 7, 14, 28].map((days) => days * 86_400);
 
 /** @type {WeakMap<HTMLElement, {plot: uPlot, drawn: string}>} */
@@ -71,13 +72,13 @@ function options(figure, data) {
   const words = times[times.length - 1] - times[0] > LONGEST_CLOCK_SPAN_S ? day : clock;
   return {
     ...sizeOf(figure),
-    padding: [8, 8, 0, 0],
+    padding: [8, 24, 0, 0],
     hooks: { ready: [showLatest], setSize: [showLatest] },
     cursor: { drag: { x: false, y: false }, points: { size: 8 } },
     legend: { live: true },
     scales: { y: { range: (_, __, top) => [0, Math.max(1, top * 1.15)] } },
     axes: [
-      { ...axis, grid: { show: false }, size: 28, space: 72, incrs: words === day ? DAYS_S : undefined, values: (_, splits) => splits.map(words) },
+      { ...axis, grid: { show: false }, size: 28, space: 72, incrs: words === day ? DAYS_S : MINUTES_S, values: (_, splits) => splits.map(words) },
       { ...axis, size: 44, space: 32 },
     ],
     series: [
