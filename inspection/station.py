@@ -80,6 +80,8 @@ def _capture(
     metadata = {"group": image.group}
     for attempt in range(1, 31):
         try:
+            if attempt == 1:
+                station.refresh_from_db(fields=["epoch"])  # somebody may have counted it on meanwhile
             part = actions.trigger(station=station, trigger_seq=trigger_seq, metadata=metadata, actor=actor)
             if attempt == 1:
                 at_trigger(part, image)

@@ -9,13 +9,13 @@ from django.utils import timezone
 
 from audit.models import Event
 from audit.transitions import IllegalMove
-from inspection.actions import dispose
-from inspection.models import Disposition
+from inspection.actions import capture, dispose
+from inspection.models import Disposition, Part, Station
 from inspection.states import Outcome, Reason, Source
 from plc import actions, queries
 from plc.handshake import Resync
 from plc.models import Delivery, Mailbox, PlcLink
-from tests.factories import TESTER, decided_part, golden, held_part, inspector, station
+from tests.factories import TESTER, decided_part, golden, held_part, inspector, png, station
 
 pytestmark = pytest.mark.django_db
 
@@ -281,3 +281,14 @@ def test_deliveries_and_times_are_found_by_part(at, link, fence):
     assert queries.send_times(**span, line=at.line, kind="automatic") == [pytest.approx(20)]
     assert queries.send_times(**span, kind="late") == []
     assert len(queries.ack_times(**span)) == 1
+
+
+def test_triggers_are_accounted_for_in_the_epoch_that_the_station_has_now(at, link):
+    mailbox = Mailbox.objects.select_related("station__line").get(link=link, kind="automatic")
+    actions.account_for_triggers(mailbox=mailbox, until=4, actor=TESTER)
+    Station.objects.update(epoch=2)
+    capture(station=at, epoch=2, trigger_seq=5, data=png(), actor=TESTER)
+
+    actions.account_for_triggers(mailbox=mailbox, until=6, actor=TESTER)
+
+    assert set(Part.objects.values_list("epoch", "trigger_seq")) == {(2, 5), (2, 6)}
