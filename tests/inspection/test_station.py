@@ -22,7 +22,7 @@ def test_a_running_station_follows_its_epoch(tmp_path):
         source=FolderSource([shown], seed=1),
         rate_per_s=1000,
         until_seq=2,
-        at_trigger=lambda part, image: Station.objects.update(epoch=2),
+        at_trigger=lambda *_: Station.objects.update(epoch=2),
         stop=threading.Event(),
         actor=factories.TESTER,
     )
