@@ -75,7 +75,7 @@ def rate(counted: dict[str, int] | None) -> dict[str, Any]:
     if not counted or not counted["n"]:
         return {"share": None, "percent": None, "k": 0, "n": 0, "bounds": ""}
     known = Rate.of(counted["k"], counted["n"])
-    bounds = f"95 %: {known.lower * 100:.1f} to {known.upper * 100:.1f} %"
+    bounds = f"95\N{NO-BREAK SPACE}%: {known.lower * 100:.1f} to {known.upper * 100:.1f}\N{NO-BREAK SPACE}%"
     return {
         "share": known.value,
         "percent": f"{known.value * 100:.1f}",

@@ -79,7 +79,7 @@ function options(figure, data) {
     scales: { y: { range: (_, __, top) => [0, Math.max(1, top * 1.15)] } },
     axes: [
       { ...axis, grid: { show: false }, size: 28, space: 72, incrs: words === day ? DAYS_S : MINUTES_S, values: (_, splits) => splits.map(words) },
-      { ...axis, size: 44, space: 32 },
+      { ...axis, size: 44, space: 48 },
     ],
     series: [
       { value: (_, at) => (at === null ? "–" : `${words === day ? `${day(at)} ` : ""}${clock(at)}`), label: "Time" },
