@@ -21,6 +21,7 @@ from reports.queries.parts import Asked, lines_of, page_of_parts, parts_for
 from reports.queries.records import records
 
 REPORT_ROLES = (Role.MANAGER, Role.QUALITY_EXPERT, Role.VISION_DEVELOPER)
+STATION_ROLES = (Role.INTEGRATOR, Role.VISION_DEVELOPER)
 
 
 @require_GET
@@ -96,11 +97,11 @@ def _truth(row: Any) -> dict[str, str] | None:
 
 
 @require_GET
-@role_required(Role.INTEGRATOR, Role.VISION_DEVELOPER)
+@role_required(*STATION_ROLES)
 def stations(request: HttpRequest) -> HttpResponse:
     """Lines and stations as they are set up, with their camera, PLC and golden configuration."""
     person = cast(Person, request.user)
-    context = {"stations": boards.stations(lines_of(person), timezone.now(), person)}
+    context = {"stations": boards.stations(lines_of(person, *STATION_ROLES), timezone.now(), person)}
     return render(
         request,
         _fragment(request, "stations", "inspection/_stations.html", "inspection/stations.html"),
@@ -112,7 +113,7 @@ def stations(request: HttpRequest) -> HttpResponse:
 @role_required(*REPORT_ROLES)
 def management(request: HttpRequest) -> HttpResponse:
     """Yield, review rate, underkill and overkill of a period, by line."""
-    form, lines = PeriodForm(request.GET), lines_of(cast(Person, request.user))
+    form, lines = PeriodForm(request.GET), lines_of(cast(Person, request.user), *REPORT_ROLES)
     if not form.is_valid():
         raise Http404("This period cannot be read.")
     chosen = _chosen_line(request, lines)

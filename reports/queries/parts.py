@@ -26,9 +26,9 @@ class Asked:
     before: int | None = None
 
 
-def lines_of(person: Person) -> list[Line]:
-    """Lines on which the person has any role."""
-    codes = line_codes(person, *Role)
+def lines_of(person: Person, *roles: Role) -> list[Line]:
+    """Lines on which the person has one of these roles; any role if none is named."""
+    codes = line_codes(person, *(roles or Role))
     lines = Line.objects.select_related("part_type").order_by("code")
     return list(lines if codes is None else lines.filter(code__in=codes))
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from rest_framework.test import APIClient
 
-from accounts.models import Role
+from accounts.models import Role, RoleOnLine
 from audit.actions import seal_events
 from audit.queries import GENESIS
 from inspection.models import Image, Part
@@ -250,6 +250,18 @@ def test_a_report_of_a_foreign_line_is_403(at):
     api = APIClient()
     api.force_login(factories.person(Role.MANAGER, line_code="ELSE"))
     assert api.get(f"/api/v1/reports/yield/?line={at.line.code}").status_code == 403
+
+
+def test_a_report_tells_only_of_lines_on_which_the_person_reads_reports(at):
+    elsewhere = factories.station()
+    reader = factories.person(Role.MANAGER, line_code=at.line.code)
+    RoleOnLine.objects.create(person=reader, role=Role.LINE_OPERATOR, line_code=elsewhere.line.code)
+    api = APIClient()
+    api.force_login(reader)
+    told = api.get("/api/v1/reports/yield/").json()["lines"]
+    assert [line["line"] for line in told] == [at.line.code]
+    assert api.get(f"/api/v1/reports/yield/?line={elsewhere.line.code}").status_code == 403
+    assert api.get(f"/reports/?line={elsewhere.line.code}").status_code == 403
 
 
 def test_no_part_is_written_by_reading(client, at):
