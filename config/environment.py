@@ -72,7 +72,8 @@ def redis_url(data: Path) -> str:
     default = remembered.read_text().strip() if remembered.exists() else "redis://127.0.0.1:6379/0"
     url = text("REDIS_URL", default)
     if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
-        raise ImproperlyConfigured(f"REDIS_URL={url!r} must begin with redis://, rediss:// or unix://.")
+        # Without the address itself: it holds the password, and this sentence goes to a log.
+        raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
     return url
 
 
@@ -99,4 +100,4 @@ def storage(name: str, default: Path) -> dict[str, object]:
                 "querystring_auth": True,
             },
         }
-    raise ImproperlyConfigured(f"{name}={url.geturl()!r} must be file:///folder or s3://bucket?endpoint=….")
+    raise ImproperlyConfigured(f"{name} must be file:///folder or s3://bucket?endpoint=….")
