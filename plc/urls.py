@@ -8,6 +8,6 @@ from plc import api as rest
 pages: list[URLPattern] = []
 api: list[URLPattern] = [
     path("alarms/", rest.AlarmsView.as_view(), name="alarms"),
-    path("links/<str:code>/reset/", rest.ResetAlarmView.as_view(), name="reset_alarm"),
+    path("links/<slug:code>/reset/", rest.ResetAlarmView.as_view(), name="reset_alarm"),
     path("deliveries/<int:pk>/seen/", rest.SeeRefusalView.as_view(), name="see_refusal"),
 ]

@@ -59,3 +59,9 @@ def test_the_operator_of_another_line_sees_and_resets_nothing(client, at):
 def test_an_inspector_may_not_reset_alarms(client, at):
     client.force_login(person(Role.MANUAL_INSPECTOR))
     assert client.post("/api/v1/links/PLC1/reset/").status_code == 403
+
+
+def test_a_link_whose_name_no_database_could_hold_is_not_found(client):
+    client.force_login(person(Role.LINE_OPERATOR))
+
+    assert client.post("/api/v1/links/a%00/reset/").status_code == 404
