@@ -47,31 +47,39 @@ def open_cases(*, actor: Actor) -> int:
 
 def lease(*, person: Person, lines: queries.Lines) -> Case | None:
     """The next case for this person: the one already on the screen, or the most urgent one; None if none waits."""
-    actor, now = Actor.person(person), timezone.now()
     open_cases(actor=Actor.system("review"))
-    mine = queries.leased_case(person.pk)
-    if mine and mine.lease_expires_at and min(mine.lease_expires_at, mine.deadline_at) > now:
-        return renew_lease(case=mine, person=person, token=mine.lease_token)
-    for case in queries.waiting_cases(lines).exclude(deadline_at__lt=now)[:20]:
-        try:
-            with transaction.atomic():
-                _put_on_screen(case, person, actor)
-        except (StaleState, IntegrityError):  # another inspector, or another tab of the same one, was first
-            mine = queries.leased_case(person.pk)
-            if mine:
-                return mine
-            continue
-        return case
+    with transaction.atomic():
+        _take_turns(person)
+        now = timezone.now()
+        mine = queries.leased_case(person.pk)
+        if mine and mine.lease_expires_at and min(mine.lease_expires_at, mine.deadline_at) > now:
+            return renew_lease(case=mine, person=person, token=mine.lease_token)
+        _clear_screen(person)
+        for case in queries.waiting_cases(lines).exclude(deadline_at__lt=now)[:20]:
+            try:
+                _put_on_screen(case, person)
+            except StaleState:  # another inspector was first
+                continue
+            return case
     return None
 
 
-def _put_on_screen(case: Case, person: Person, actor: Actor, *, verb: str = "leased") -> None:
-    if person_has_expired_lease := queries.leased_case(person.pk):
-        move(person_has_expired_lease, CaseState.WAITING, actor=actor, verb="lease_ended", **_NO_LEASE)
+def _take_turns(person: Person) -> None:
+    """Two tabs of one person lease one after the other, so that the second finds what the first has taken."""
+    Person.objects.select_for_update().get(pk=person.pk)
+
+
+def _clear_screen(person: Person) -> None:
+    """Return what this person has on the screen to the queue."""
+    if case := queries.leased_case(person.pk):
+        move(case, CaseState.WAITING, actor=Actor.person(person), verb="lease_ended", **_NO_LEASE)
+
+
+def _put_on_screen(case: Case, person: Person, *, verb: str = "leased") -> None:
     move(
         case,
         CaseState.LEASED,
-        actor=actor,
+        actor=Actor.person(person),
         verb=verb,
         reviewer=person,
         lease_token=secrets.token_urlsafe(24),
@@ -196,7 +204,9 @@ def undo_verdict(*, case: Case, person: Person) -> Case:
         raise TooLateError("The time to undo is over: the verdict is carried out.")
     if verdict.person_id != person.pk:
         raise LeaseError("Only the inspector who gave a verdict can undo it.")
-    _put_on_screen(case, person, Actor.person(person), verb="verdict_undone")
+    _take_turns(person)
+    _clear_screen(person)
+    _put_on_screen(case, person, verb="verdict_undone")
     Verdict.objects.filter(pk=verdict.pk, undone_at=None).update(undone_at=timezone.now())
     return case
 
