@@ -152,7 +152,7 @@ def _plc_alerts(line: Line, now: datetime) -> list[Alert]:
             FAULT,
             f"The PLC refused {alarm.delivery.disposition.outcome}"
             if alarm.delivery
-            else f"PLC {alarm.link.code}",
+            else f"{alarm.link.code} needs attention",
             alarm.sentence,
             reverse("part", args=[alarm.delivery.disposition.part_id])
             if alarm.delivery

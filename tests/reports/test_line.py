@@ -96,7 +96,7 @@ def test_a_line_without_a_plc_is_told(pulse):
 
 
 def test_a_plc_whose_gateway_is_gone_is_a_fault(at):
-    assert titles(at, timezone.now() + timedelta(minutes=2)) == [f"PLC P{at.pk}"]
+    assert titles(at, timezone.now() + timedelta(minutes=2)) == [f"P{at.pk} needs attention"]
 
 
 def test_a_refused_delivery_leads_to_its_part(at):
