@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from PIL import Image as Pillow
-from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -61,6 +61,8 @@ class Captures(APIView):
             done = actions.capture(data=sent.pop("image").read(), actor=Actor.device(camera), **sent)
         except actions.DifferentImageError as conflict:
             raise DifferentImage(str(conflict)) from conflict
+        except actions.UnknownViewError as unknown:
+            raise ValidationError(str(unknown)) from unknown
         except actions.TriggerGapError as gap:
             raise TriggerGap(str(gap)) from gap
         body = {"part": done.part.pk, "inspection": done.part.plc_part_id, "state": done.part.state}

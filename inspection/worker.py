@@ -115,8 +115,9 @@ class Stopwatch:
 
 def _images(part: Part) -> list[Image]:
     images = list(part.images.all())
-    if not images:
-        raise Refused(Reason.NO_IMAGE, "The part has no image.")
+    missing = set(part.station.views) - {image.view for image in images}
+    if missing or not images:
+        raise Refused(Reason.NO_IMAGE, f"The part has no image of the view {', '.join(sorted(missing))}.")
     return images
 
 

@@ -15,7 +15,14 @@ class PlcLinkAdmin(AuditedAdmin):
 @admin.register(Mailbox)
 class MailboxAdmin(AuditedAdmin):
     list_display = ("code", "link", "station", "kind", "next_seq", "numbering", "plc_boot")
-    readonly_fields = ("numbering", "next_seq", "plc_boot", "trig_seq")
+    readonly_fields = ("link", "station", "code", "kind", "numbering", "next_seq", "plc_boot", "trig_seq")
+
+    def has_add_permission(self, request: object) -> bool:
+        """A station's two mailboxes are made together, by set_up_link."""
+        return False
+
+    def has_delete_permission(self, request: object, obj: object = None) -> bool:
+        return False
 
 
 @admin.register(Delivery)

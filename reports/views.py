@@ -88,6 +88,9 @@ def part(request: HttpRequest, part_id: int) -> HttpResponse:
 
 
 def _truth(row: Any) -> dict[str, str] | None:
+    """What is known of the part; nothing while somebody may still have to judge it."""
+    if row.state != PartState.DISPOSED:
+        return None
     known = getattr(row, "known_truth", None)
     grade = known or getattr(row, "grade", None)
     return grade and {

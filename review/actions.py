@@ -1,8 +1,10 @@
 """Every write of review. A case moves by compare-and-swap, so a verdict is never lost and never applied twice."""
 
+import logging
 import secrets
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -17,6 +19,8 @@ from review.models import Case, Ruling, Verdict
 from review.states import CaseState, ClosedBy, Grade, VerdictWord
 
 MOST_A_SWEEP = 200
+Row = TypeVar("Row")
+_log = logging.getLogger(__name__)
 LEASE_OVER = "Your lease on this case has ended. It is back in the queue; take the next one."
 
 
@@ -239,6 +243,8 @@ def rule(*, case: Case, person: Person, grade: Grade, note: str) -> Ruling:
     """The quality expert decides a tie: good parts pass, bad parts are rejected."""
     if case.state != CaseState.TIED:
         raise TooLateError("This tie is decided already.")
+    if case.deadline_at <= timezone.now():
+        raise TooLateError("The deadline of this tie has passed; the fail-safe disposition is on its way.")
     actor = Actor.person(person)
     _close(case, ClosedBy.RULING, actor)
     ruling = Ruling.objects.create(case=case, person=person, grade=grade, note=note, ruled_at=timezone.now())
@@ -279,16 +285,23 @@ def sweep(*, now: datetime, actor: Actor) -> dict[str, int]:
     return done
 
 
-def _if_first(step: object, row: object, actor: Actor) -> int:
+def _if_first(step: Callable[[Row, Actor], None], row: Row, actor: Actor) -> int:
     try:
-        step(row, actor)  # type: ignore[operator]
+        step(row, actor)
     except (StaleState, IllegalMove):  # a person was first, which is what we want
+        return 0
+    except Exception:
+        # The rows behind this one have deadlines too.
+        _log.exception("%s waits for the next turn", row)
         return 0
     return 1
 
 
+@transaction.atomic
 def _end_lease(case: Case, actor: Actor) -> None:
-    move(case, CaseState.WAITING, actor=actor, verb="lease_ended", **_NO_LEASE)
+    now_held = Case.objects.select_for_update().get(pk=case.pk)
+    if now_held.lease_expires_at == case.lease_expires_at:  # else it was renewed since we looked
+        move(now_held, CaseState.WAITING, actor=actor, verb="lease_ended", **_NO_LEASE)
 
 
 def _commit(verdict: Verdict, actor: Actor) -> None:

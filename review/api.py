@@ -9,12 +9,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Person, Role
+from accounts.pages import SafeCursorPagination
 from accounts.permissions import holds
 from accounts.queries import line_codes
 from review import actions, forms, queries, records
@@ -52,7 +52,7 @@ class MissingKey(APIException):
     )
 
 
-class CasePages(CursorPagination):
+class CasePages(SafeCursorPagination):
     """Keyset pages, most urgent case first: a queue that moves meanwhile never shows a case twice or hides one."""
 
     page_size = 50

@@ -5,13 +5,13 @@ from typing import Any, ClassVar, cast
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 import inspection.actions
 from accounts.models import Person, Role
+from accounts.pages import SafeCursorPagination
 from accounts.permissions import holds
 from accounts.queries import line_codes
 from audit.actor import Actor
@@ -24,7 +24,7 @@ APPROVERS = (Role.VISION_DEVELOPER, Role.QUALITY_EXPERT)
 ANSWER = OpenApiTypes.OBJECT
 
 
-class CandidatePages(CursorPagination):
+class CandidatePages(SafeCursorPagination):
     page_size = 50
     ordering = "-id"
 

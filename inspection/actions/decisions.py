@@ -37,27 +37,29 @@ def decide(*, part: Part, look: Look, actor: Actor) -> Inspection:
     if look.reason == Reason.CLEAR and look.golden is not None:
         # Raises ValueError for a score that is not finite: NaN is never below a threshold.
         decision = decision_of(look.score, grey_from=look.golden.grey_from, grey_to=look.golden.grey_to)
+    score = look.score if decision else None
+    # First the move: of two workers on one part the second is told before it writes anything.
+    move(
+        part,
+        PartState.INSPECTED,
+        actor=actor,
+        details={
+            "score": score,
+            "decision": decision,
+            "problem": look.problem,
+            "golden": look.golden and look.golden.pk,
+        },
+    )
     inspection = Inspection.objects.create(
         part=part,
         golden=look.golden,
-        score=look.score if decision else None,
+        score=score,
         decision=decision,
         problem=look.problem[:300],
         map_file=look.map_file,
         decided_by=actor.name,
         finished_at=timezone.now(),
         latency_ms=look.latency_ms,
-    )
-    move(
-        part,
-        PartState.INSPECTED,
-        actor=actor,
-        details={
-            "score": inspection.score,
-            "decision": decision,
-            "problem": look.problem,
-            "golden": look.golden and look.golden.pk,
-        },
     )
     match decision:
         case Decision.GOOD:

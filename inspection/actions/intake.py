@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from audit.actor import Actor
-from audit.transitions import StaleState, move, record
+from audit.transitions import move, record
 from inspection import storage
 from inspection.actions.decisions import hold_or_reject
 from inspection.doorbell import ring_inspection
@@ -24,6 +24,10 @@ _log = logging.getLogger(__name__)
 
 class DifferentImageError(Exception):
     """This trigger and view have another image already."""
+
+
+class UnknownViewError(ValueError):
+    """The station has no such view."""
 
 
 class TriggerGapError(Exception):
@@ -112,8 +116,16 @@ def capture(
     The same image again changes nothing and returns the same capture. An image that cannot be read is kept as it
     came, the part is held or rejected, and `image.problem` says why.
 
-    Raises DifferentImageError if this trigger and view have another image, TriggerGapError as `trigger` does.
+    A part with several views is inspected when all of them are there; until then it stays triggered, and past the
+    capture deadline it is held or rejected.
+
+    Raises DifferentImageError if this trigger and view have another image, UnknownViewError if the station has no
+    such view, TriggerGapError as `trigger` does.
     """
+    if view not in station.views:
+        raise UnknownViewError(
+            f"Station {station.code} has no view {view!r}; it has: {', '.join(station.views)}."
+        )
     sha256 = hashlib.sha256(data).hexdigest()
     seq = next_trigger_seq(station) if trigger_seq is None else trigger_seq
     part = trigger(
@@ -135,19 +147,18 @@ def capture(
     told = {"serial": serial, "metadata": metadata}
     try:
         image = _keep(part, fields, told, actor)
-    except (IntegrityError, StaleState):
+    except IntegrityError:
+        # Two senders at the same moment: the other one's image counts, ours must equal it.
         part.refresh_from_db()
-        earlier = Image.objects.filter(part=part, view=view).first()
-        if earlier:
-            # Two senders at the same moment: the other one's image counts, ours must equal it.
-            return _same_or_different(part, earlier, sha256)
-        # The part moved meanwhile: its other view came, or the sweeper gave up waiting. Ours is added to it.
-        image = _keep(part, fields, told, actor)
+        return _same_or_different(part, Image.objects.get(part=part, view=view), sha256)
     return Capture(part, image, is_new=True)
 
 
 @transaction.atomic
 def _keep(part: Part, fields: dict[str, Any], told: dict[str, Any], actor: Actor) -> Image:
+    # The part's row is the lock between its views, the sweeper and us: read again under it, it cannot move on.
+    Part.objects.select_for_update().get(pk=part.pk)
+    part.refresh_from_db(fields=["state", "version", "serial", "metadata"])
     image = Image.objects.create(part=part, received_at=timezone.now(), **fields)
     # A part that was made without its camera (a jumped trigger, the PLC's counter) learns only now what it is.
     news = {name: value for name, value in told.items() if value and not getattr(part, name)}
@@ -169,6 +180,10 @@ def _accept(part: Part, image: Image, actor: Actor) -> None:
     if image.problem:
         record(part, "image_unreadable", actor=actor, details=details)
         hold_or_reject(part=part, reason=Reason.UNREADABLE_IMAGE, note=image.problem, actor=actor)
+        return
+    here = set(Image.objects.filter(part=part).values_list("view", flat=True))
+    if not here.issuperset(part.station.views):
+        record(part, "image_added", actor=actor, details=details)
         return
     move(part, PartState.CAPTURED, actor=actor, details=details, captured_at=image.received_at)
     ring_inspection(part)

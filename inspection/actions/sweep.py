@@ -1,5 +1,6 @@
 """Nothing waits for ever: lost rings are rung again, parts without image or decision fail safe."""
 
+import logging
 from datetime import datetime
 
 from audit.actor import Actor
@@ -11,6 +12,7 @@ from inspection.queries import overdue_captures, overdue_inspections, unrung_par
 from inspection.states import Reason
 
 MOST_A_SWEEP = 200
+_log = logging.getLogger(__name__)
 
 
 def sweep(*, now: datetime, actor: Actor) -> dict[str, int]:
@@ -35,5 +37,9 @@ def _fail_safe(part: Part, reason: Reason, note: str, actor: Actor) -> int:
     try:
         hold_or_reject(part=part, reason=reason, note=note, actor=actor)
     except (StaleState, IllegalMove):  # the camera or the worker was first after all
+        return 0
+    except Exception:
+        # The parts behind this one wait too.
+        _log.exception("part %s waits for the next turn", part.pk)
         return 0
     return 1

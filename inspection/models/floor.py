@@ -58,14 +58,22 @@ class Line(models.Model):
         return self.name
 
 
+def one_view() -> list[str]:
+    return ["main"]
+
+
 class Station(models.Model):
-    """One place on the line with its camera; `code` and `hold_mailbox` name the PLC mailboxes VIS_<code>_…"""
+    """One place on the line with its camera; `code` and `hold_mailbox` name the PLC mailboxes VIS_<code>_…
+
+    views  every view that a part must have before it is inspected: a missing view never passes
+    """
 
     line = models.ForeignKey(Line, on_delete=models.PROTECT, related_name="stations")
     code = models.CharField(max_length=8, unique=True, validators=[code_validator])
     hold_mailbox = models.CharField(max_length=8, unique=True, validators=[code_validator])
     name = models.CharField(max_length=100)
     camera = models.JSONField(default=dict, blank=True)
+    views = models.JSONField(default=one_view)
     epoch = models.PositiveIntegerField(default=1, help_text="Counts resets of the trigger counter.")
     max_pixels = models.PositiveIntegerField(
         default=60_000_000, help_text="A larger image is refused before it is decoded."

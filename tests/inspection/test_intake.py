@@ -1,9 +1,11 @@
 """A trigger makes a part, a capture gives it its image; nothing is lost and nothing is doubled."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from audit.queries import events_of
 from inspection import actions, storage
@@ -95,10 +97,49 @@ def test_an_image_that_comes_while_the_sweeper_gives_up_is_kept_with_its_held_pa
     assert events_of("part", part.pk).last().verb == "image_added"
 
 
+def with_views(*views):
+    station = factories.station()
+    station.views = list(views)
+    station.save()
+    return station
+
+
+def take(station, view):
+    return actions.capture(
+        station=station, trigger_seq=1, view=view, data=factories.png(), actor=factories.TESTER
+    ).part
+
+
+def test_a_part_is_inspected_only_when_all_its_views_are_there():
+    station = with_views("top", "side")
+    assert take(station, "top").state == PartState.TRIGGERED
+    assert take(station, "side").state == PartState.CAPTURED
+
+
+def test_a_missing_view_never_passes():
+    station = with_views("top", "side")
+    part = take(station, "top")
+    actions.sweep(now=timezone.now() + timedelta(seconds=4), actor=factories.TESTER)
+    part.refresh_from_db()
+    assert (part.state, part.hold_reason) == (PartState.HELD, Reason.NO_IMAGE)
+
+
+def test_an_unreadable_second_view_holds_the_part():
+    station = with_views("top", "side")
+    take(station, "top")
+    done = actions.capture(station=station, trigger_seq=1, view="side", data=b"?", actor=factories.TESTER)
+    assert (done.part.state, done.part.hold_reason) == (PartState.HELD, Reason.UNREADABLE_IMAGE)
+
+
+def test_a_view_that_the_station_does_not_have_is_refused():
+    with pytest.raises(actions.UnknownViewError, match="it has: main"):
+        take(factories.station(), "side")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_views_of_one_trigger_that_come_at_the_same_moment_are_all_kept():
-    station = factories.station()
     views, problems, barrier = ("top", "left", "right", "back"), [], threading.Barrier(4)
+    station = with_views(*views)
 
     def send(view):
         barrier.wait()
