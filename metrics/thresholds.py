@@ -95,8 +95,8 @@ def propose_thresholds(
         if grey_from > grey_to:
             grey_from = grey_to = min(seen_from, (grey_from + grey_to) / 2)
         reason = (
-            f"{len(bad)} graded bad and {len(good)} good parts: at most {escapes} of the bad ones would pass, "
-            f"and the band has gone {trust:.0%} of the way to what they show."
+            f"Drawn from {len(bad)} graded bad and {len(good)} good parts so that at most {escapes} of these bad ones "
+            f"would pass; the band has gone {trust:.0%} of the way to what they show."
         )
     return Thresholds(
         grey_from=grey_from,

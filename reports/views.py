@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import Person, Role
 from accounts.permissions import role_required
+from accounts.queries import has_role_on
 from inspection.models import Line
 from inspection.states import Outcome, PartState
 from reports import boards, story
@@ -36,6 +37,7 @@ def line(request: HttpRequest) -> HttpResponse:
         **boards.line_board(chosen, timezone.now()),
         "board_url": f"{reverse('line')}?{urlencode({'line': chosen.code, 'fragment': 'board'})}",
         "lines": _tabs(reverse("line"), lines, chosen),
+        "may_note": has_role_on(cast(Person, request.user), chosen.code, Role.LINE_OPERATOR, Role.INTEGRATOR),
     }
     return render(
         request, _fragment(request, "board", "inspection/_line_board.html", "inspection/line.html"), context

@@ -49,6 +49,7 @@ def candidate_card(candidate: Candidate) -> dict[str, Any]:
         "grey_from": candidate.grey_from,
         "grey_to": candidate.grey_to,
         "metrics": candidate.metrics,
+        "worse": worse_than_before(candidate.metrics),
         "work": _row(candidate.metrics, "review_rate_imported", ""),
         "rows": [_row(candidate.metrics, name, words) for name, words in COMPARED],
     }
@@ -60,6 +61,19 @@ def _why_not(candidate: Candidate) -> str:
     if candidate.golden and candidate.golden.state == GoldenState.RETIRED:
         return f"Was active as golden configuration {candidate.golden.number}; roll back on the Golden page."
     return ""
+
+
+def worse_than_before(metrics: dict[str, Any]) -> list[str]:
+    """In words, where the candidate did worse than the active model on the same held-out parts."""
+    found = []
+    before, after = metrics.get("auroc_before"), metrics.get("auroc_after")
+    if before is not None and after is not None and after < before:
+        found.append(f"it separates good from bad less well (AUROC {before:.3f} to {after:.3f})")
+    for name, words in (("underkill", "passes more bad parts"), ("overkill", "rejects more good parts")):
+        old, new = rate(metrics.get(f"{name}_before")), rate(metrics.get(f"{name}_after"))
+        if old["share"] is not None and new["share"] is not None and new["share"] > old["share"]:
+            found.append(f"it {words} ({old['k']} to {new['k']} of {new['n']})")
+    return found
 
 
 def _row(metrics: dict[str, Any], name: str, words: str) -> dict[str, Any]:

@@ -18,12 +18,13 @@ from django.utils import timezone
 from config.demo.closing import Closing
 from config.demo.options import BASE_DIR, Options
 from config.demo.people import Session, SimulatedExpert, SimulatedInspector, SimulatedPerson, TruthLog
-from config.demo.prepare import PEOPLE, prepare
+from config.demo.prepare import DEMO, PEOPLE, prepare
 from config.demo.supervisor import ProcessSpec, Supervisor
 from config.demo.watch import CannotStart
 from config.demo.watching import PartPrinter
 from inspection.pulse import KEY as INSPECT_PULSE
 from inspection.queries import next_trigger_seq
+from plc.actions import reset_alarm
 from plc.queries import link_health, link_of
 
 READY_WITHIN_S = 60.0
@@ -50,6 +51,7 @@ class Conductor:
         self._await("the web server", self._web_answers)
         self._await("the inspect worker", self._worker_is_warm)
         self._await("the PLC link", self._plc_is_connected)
+        self._note_our_own_restart()
         self._introduce()
         self._printer = PartPrinter(self._say)
         self._supervisor.add(self._station())
@@ -169,6 +171,12 @@ class Conductor:
     def _plc_is_connected(self) -> bool:
         link = link_of(self._prepared.station)
         return link is not None and link_health(link, timezone.now()).is_up
+
+    def _note_our_own_restart(self) -> None:
+        """A restarted PLC is a notice for a person; here it was this start that restarted it."""
+        link = link_of(self._prepared.station)
+        if link is not None:
+            reset_alarm(link=link, actor=DEMO)
 
     # --- people -------------------------------------------------------------------------------------------
     def _introduce(self) -> None:

@@ -12,7 +12,7 @@ from inspection.models import Disposition, Line, Part
 from inspection.queries import active_golden
 from inspection.states import Mode, Outcome, PartState, Reason
 from metrics.rates import Rate
-from plc.queries import links_of, open_alarms
+from plc.queries import Alarm, links_of, open_alarms
 from plc.states import OPEN_DELIVERY_STATES
 from reports.figures import RateFigure
 from reports.queries.invariants import GRACE
@@ -96,11 +96,14 @@ def minutes(line: Line, now: datetime) -> dict[str, list[int]]:
 # --- what needs a person ----------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Alert:
+    """One thing that needs a person; `noted_url` takes the POST "I have seen this" where that ends it."""
+
     outcome: str
     title: str
     text: str
     url: str = ""
     since: datetime | None = None
+    noted_url: str = ""
 
 
 def alerts(line: Line, now: datetime) -> list[Alert]:
@@ -158,9 +161,17 @@ def _plc_alerts(line: Line, now: datetime) -> list[Alert]:
             if alarm.delivery
             else reverse("stations"),
             alarm.since,
+            _noted_url(alarm),
         )
         for alarm in open_alarms(line, now, most_refusals=3)
     ]
+
+
+def _noted_url(alarm: Alarm) -> str:
+    """A refusal and a notice stay until somebody has seen them; what is wrong right now ends by itself."""
+    if alarm.delivery:
+        return reverse("see_refusal", args=[alarm.delivery.pk])
+    return reverse("reset_alarm", args=[alarm.link.code]) if alarm.sentence == alarm.link.notice else ""
 
 
 def _delivery_alerts(line: Line, now: datetime) -> list[Alert]:

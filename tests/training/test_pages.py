@@ -37,3 +37,22 @@ def test_the_first_golden_configuration_of_a_line_has_none_before_it():
 def test_a_rate_of_nothing_has_no_share():
     assert pages.rate({"k": 0, "n": 0})["share"] is None
     assert pages.rate({"k": 1, "n": 4})["share"] == 0.25
+
+
+def test_a_candidate_that_did_worse_is_said_in_words():
+    metrics = {
+        "auroc_before": 0.9,
+        "auroc_after": 0.85,
+        "underkill_before": {"k": 0, "n": 20},
+        "underkill_after": {"k": 2, "n": 20},
+        "overkill_before": {"k": 3, "n": 80},
+        "overkill_after": {"k": 3, "n": 80},
+    }
+    assert pages.worse_than_before(metrics) == [
+        "it separates good from bad less well (AUROC 0.900 to 0.850)",
+        "it passes more bad parts (0 to 2 of 20)",
+    ]
+
+
+def test_without_a_model_before_nothing_is_worse():
+    assert pages.worse_than_before({"auroc_before": None, "auroc_after": 0.8}) == []
