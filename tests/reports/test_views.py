@@ -1,10 +1,12 @@
 """The pages of reports: who may open them, and that they show what they promise."""
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import Role
 from audit.actions import seal_events
 from inspection.models import Image
+from plc.models import PlcLink
 from reports.figures import NO_BREAK
 from reports.queries import parts as parts_queries
 from review.states import VerdictWord
@@ -68,7 +70,7 @@ def test_the_line_page_takes_the_same_queries_for_1_and_3_parts(client, at, djan
         client.get(url)
 
 
-QUERIES_OF_THE_BOARD = 35
+QUERIES_OF_THE_BOARD = 36
 
 
 # --- /parts/ ----------------------------------------------------------------------------------------------
@@ -165,3 +167,10 @@ def test_a_report_without_parts_says_so(client, at):
 def test_nothing_is_shown_without_login(client, url):
     answer = client.get(url)
     assert (answer.status_code, answer["Location"].split("?")[0]) == (302, "/login/")
+
+
+def test_only_those_who_attend_the_plc_may_note_its_alarms(client, at):
+    PlcLink.objects.update(notice="the PLC was restarted", notice_at=timezone.now())
+    button = f'hx-post="/api/v1/links/{PlcLink.objects.get().code}/reset/"'
+    for role, may in ((Role.LINE_OPERATOR, True), (Role.INTEGRATOR, True), (Role.MANAGER, False)):
+        assert (button in person(client, role).get("/line/").content.decode()) == may
