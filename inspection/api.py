@@ -51,6 +51,7 @@ class Captures(APIView):
 
     @extend_schema(request=CaptureForm, responses={201: dict, 200: dict, 409: dict, 422: dict})
     def post(self, request: Request) -> Response:
+        """Take in one image of one trigger: 201 once it is durable, 200 for the same again."""
         form = CaptureForm(data=request.data)
         form.is_valid(raise_exception=True)
         sent = dict(form.validated_data)

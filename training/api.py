@@ -72,6 +72,7 @@ class RunDetail(TrainingView):
 class Candidates(TrainingView):
     @extend_schema(responses=ANSWER)
     def get(self, request: Request) -> Response:
+        """Candidates of your lines with their figures before and after, newest first."""
         pages = CandidatePages()
         page = pages.paginate_queryset(queries.candidates_on(self.lines()), request, view=self) or []
         return pages.get_paginated_response([records.candidate_record(candidate) for candidate in page])

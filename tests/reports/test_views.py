@@ -174,3 +174,14 @@ def test_only_those_who_attend_the_plc_may_note_its_alarms(client, at):
     button = f'hx-post="/api/v1/links/{PlcLink.objects.get().code}/reset/"'
     for role, may in ((Role.LINE_OPERATOR, True), (Role.INTEGRATOR, True), (Role.MANAGER, False)):
         assert (button in person(client, role).get("/line/").content.decode()) == may
+
+
+def test_what_is_known_of_a_part_stays_hidden_while_somebody_may_still_judge_it(client, at):
+    held, decided = factories.held_part(at), factories.decided_part(at, 0.1)
+    for part in (held, decided):
+        know(part, "bad")
+    shown = [
+        person(client, Role.MANUAL_INSPECTOR).get(f"/parts/{part.pk}/").context["truth"]
+        for part in (held, decided)
+    ]
+    assert (shown[0], shown[1]["outcome"]) == (None, "BAD")
