@@ -2,18 +2,22 @@
 
 from rest_framework import serializers
 
-from vision.model_file import families
-
-FAMILY_LABELS = {"patchcore": "PatchCore: learns from good parts, better with graded bad ones"}
+from vision.families import FAMILIES
 
 
 def family_choices() -> list[tuple[str, str]]:
-    return [(name, FAMILY_LABELS.get(name, name)) for name in families()]
+    """The families that a run can fit here; imported ones come by `import_model`."""
+    return [
+        (name, family.title)
+        for name, family in FAMILIES.items()
+        if family.learns_from != "a file" and family.is_available
+    ]
 
 
 def family_label(name: str) -> str:
     """The family's name as people write it."""
-    return FAMILY_LABELS.get(name, name).partition(":")[0]
+    family = FAMILIES.get(name)
+    return family.title.partition(":")[0] if family else name
 
 
 class RunForm(serializers.Serializer):

@@ -11,7 +11,7 @@ must not be: each held-out part is judged by thresholds drawn from the other hal
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -20,7 +20,7 @@ import numpy as np
 from labeling.splitting import share_of
 from metrics.roc import auroc
 from metrics.thresholds import Thresholds, decision, propose_thresholds
-from vision.predictor import Image, Predictor, Progress
+from vision.predictor import Example, Mask, Predictor, Progress
 
 CALIBRATING_SHARE = 0.25
 FEWEST_CALIBRATING = 10
@@ -34,13 +34,19 @@ class LearningError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture with its truth. `is_graded`: by people on the line, else imported from a folder."""
+    """One picture with its truth, and what it is for. `is_graded`: by people on the line, else imported."""
 
-    pixels: Image
-    is_bad: bool
-    group: str
+    example: Example
     is_held_out: bool
     is_graded: bool
+
+    @property
+    def is_bad(self) -> bool:
+        return self.example.is_bad
+
+    @property
+    def group(self) -> str:
+        return self.example.group
 
 
 @dataclass(slots=True)
@@ -87,14 +93,13 @@ def fit(predictor: Predictor, divided: Division, *, seed: int, progress: Progres
             "No good part to learn from. Import a folder with train/good, or grade some good parts."
         )
     predictor.fit(
-        [sample.pixels for sample in divided.good],
-        [sample.pixels for sample in divided.bad],
+        [sample.example for sample in [*divided.good, *divided.bad]],
         seed=seed,
         progress=lambda fraction, doing: progress(0.9 * fraction, doing),
     )
     if divided.calibrating:
         progress(0.9, f"Calibrating on {len(divided.calibrating)} good parts of other groups")
-        predictor.calibrate([sample.pixels for sample in divided.calibrating])
+        predictor.calibrate([sample.example for sample in divided.calibrating])
     progress(1.0, "Fitted")
 
 
@@ -104,7 +109,7 @@ def scores_of(
     scores: list[float] = []
     for start in range(0, len(samples), PREDICT_AT_ONCE):
         progress(start / len(samples), f"{doing}: {start} of {len(samples)}")
-        batch = [sample.pixels for sample in samples[start : start + PREDICT_AT_ONCE]]
+        batch = [sample.example.pixels for sample in samples[start : start + PREDICT_AT_ONCE]]
         scores += [prediction.score for prediction in predictor.predict(batch)]
     return scores
 
@@ -187,13 +192,24 @@ def auroc_or_reason(scores: Sequence[float], samples: Sequence[Sample]) -> tuple
         return None, str(problem)
 
 
-def shrunk(pixels: Image, preprocessing: dict[str, Any]) -> Image:
+def shrunk(example: Example, preprocessing: dict[str, Any]) -> Example:
     """The picture at the model's input size, if that is the model's own first step: the same scores, little memory.
 
     A few hundred pictures of 5 megapixels would not fit into memory whole.
     """
     size = preprocessing.get("input_px")
     if not size or not str(preprocessing.get("resize", "")).startswith("area, whole image"):
-        return pixels
+        return example
     height, width = size
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    pixels = cv2.resize(example.pixels, (width, height), interpolation=cv2.INTER_AREA)
+    return replace(
+        example, pixels=np.asarray(pixels, np.uint8), mask=_shrunk_mask(example.mask, height, width)
+    )
+
+
+def _shrunk_mask(mask: Mask | None, height: int, width: int) -> Mask | None:
+    """A cell is defect if any pixel of it was painted: a hair crack must not vanish."""
+    if mask is None:
+        return None
+    covered = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(covered > 0, np.bool_)

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import PIL.Image
+
+from vision.images import decode
+from vision.predictor import Mask
+
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
@@ -64,6 +69,23 @@ def read_folder(folder: Path) -> list[FolderImage]:
     if not any(image.split == "train" and image.truth == "good" for image in images):
         raise FolderError(f"{folder}/train/good holds no picture ({', '.join(sorted(SUFFIXES))}).")
     return images
+
+
+def read_mask(image: FolderImage) -> Mask | None:
+    """Where the defect was painted; None where nobody painted it.
+
+    Raises FolderError for a mask of another size than its picture.
+    """
+    if image.mask is None:
+        return None
+    mask: Mask = decode(image.mask.read_bytes())[:, :, 0] > 127
+    with PIL.Image.open(image.path) as picture:
+        width, height = picture.size
+    if mask.shape != (height, width):
+        raise FolderError(
+            f"{image.mask} has {mask.shape[1]}x{mask.shape[0]} pixels, its picture {width}x{height}."
+        )
+    return mask
 
 
 def _groups(table: Path) -> dict[str, str]:

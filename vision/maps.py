@@ -37,6 +37,17 @@ def resize_to_image(defect_map: FloatMap, *, height: int, width: int) -> FloatMa
     return np.asarray(resized, dtype=np.float32)
 
 
+def robust_maximum(cells: NDArray[np.floating], *, worst: int = 3) -> float:
+    """Mean of the largest few cells: one odd cell alone does not decide. NaN anywhere gives NaN.
+
+    Raises ValueError for no cells.
+    """
+    if cells.size == 0:
+        raise ValueError("A map without cells has no maximum.")
+    # NaN sorts as the largest, so it is among the worst and never lost.
+    return float(np.sort(cells, axis=None)[-worst:].mean(dtype=np.float64))
+
+
 def to_png(defect_map: FloatMap) -> bytes:
     """Eight bits a pixel, 0 to 255 for 0..1, at map resolution.
 

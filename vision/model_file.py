@@ -11,29 +11,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
-from vision.models.backbone import load_backbone
-from vision.models.patchcore import PatchCore
+from vision.families import FamilyError, family_class
 from vision.predictor import Predictor, State
+from vision.staged import check_finite
 
-FORMAT = 1
+FORMAT = 2
 _KEY = "second_look"  # one metadata key: safetensors does not keep the order of several
-_FAMILIES: dict[str, type[Predictor]] = {PatchCore.family: PatchCore}
 
 
 class ModelFileError(ValueError):
     """The model cannot be used; the message is a sentence for the operator."""
-
-
-def families() -> list[str]:
-    """The model families this version can train and run."""
-    return sorted(_FAMILIES)
-
-
-def new_predictor(family: str, *, device: str, weights_folder: Path | None = None) -> Predictor:
-    """An unfitted predictor; raises ModelFileError for an unknown family, WeightsError for a bad backbone."""
-    if family not in _FAMILIES:
-        raise ModelFileError(f"No model family is called {family!r}; there are: {', '.join(families())}.")
-    return PatchCore(load_backbone(weights_folder=weights_folder, device=device), device=device)
 
 
 def save(predictor: Predictor, path: Path) -> str:
@@ -73,13 +60,15 @@ def load(path: Path, *, expected_sha256: str, device: str) -> Predictor:
         tensors = tensors_from_bytes(content)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"The model file {path} is corrupt or of another format: {error}.") from error
-    family = header["family"]
-    if family not in _FAMILIES:
-        raise ModelFileError(f"The model file {path} is of the family {family!r}, which this version lacks.")
     try:
-        return _FAMILIES[family].from_state(State(tensors, header["metadata"]), device=device)
+        check_finite(tensors)
+        kind = family_class(header["family"])
+        predictor: Predictor = kind.from_state(State(tensors, header["metadata"]), device=device)
+    except FamilyError as error:
+        raise ModelFileError(f"The model file {path} cannot be used here. {error}") from error
     except ValueError as error:
         raise ModelFileError(f"The model file {path} cannot be used: {error}") from error
+    return predictor
 
 
 def _header(content: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]  # HxWx3, RGB
 FloatMap = NDArray[np.float32]  # HxW, probability 0..1
+Mask = NDArray[np.bool_]  # HxW, True where the defect was painted
 Progress = Callable[[float, str], None]  # fraction done 0..1, what is being done
 
 
@@ -24,6 +25,22 @@ class NotFittedError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class Example:
+    """One graded picture to learn from.
+
+    defect  its type as people named it; "" for a good part, or where nobody named it
+    mask    the painted defect, as large as the picture; None where nobody painted it
+    group   images of one physical part share it, so that no hold-out splits them; "" is a group of its own
+    """
+
+    pixels: Image
+    is_bad: bool
+    defect: str = ""
+    mask: Mask | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What the model says of one image.
 
@@ -31,15 +48,17 @@ class Prediction:
                 NaN where the model's arithmetic broke down: the caller holds that part
     defect_map  HxW float32, probability 0..1, at the model's own resolution; it covers the whole
                 image edge to edge (`vision.maps.resize_to_image` brings it to image pixels)
+    defect      the likely type of the defect, where the family knows types
     """
 
     score: float
     defect_map: FloatMap
+    defect: str = ""
 
 
 @runtime_checkable
 class Predictor(Protocol):
-    """A model family: learns from good parts (and graded bad ones), then scores images.
+    """A model family: learns from graded pictures, then scores images.
 
     `fit` must leave a predictor that can predict; `calibrate` refines the map from raw evidence to
     probability on parts that `fit` has not seen. A predictor opens no file: `vision.model_file` does.
@@ -52,11 +71,14 @@ class Predictor(Protocol):
         """Input size, normalisation and colour as JSON: part of the golden configuration."""
         ...
 
-    def fit(self, good: Sequence[Image], bad: Sequence[Image] = (), *, seed: int, progress: Progress) -> None:
-        """Learn from whole-part grades; the same images in the same order and seed give the same model."""
+    def fit(self, examples: Sequence[Example], *, seed: int, progress: Progress) -> None:
+        """Learn; the same examples in the same order and seed give the same model.
+
+        Raises ValueError with a sentence where the examples are too few or of the wrong kind.
+        """
         ...
 
-    def calibrate(self, good: Sequence[Image], bad: Sequence[Image] = ()) -> None:
+    def calibrate(self, examples: Sequence[Example]) -> None:
         """Set the evidence-to-probability map from held-out parts."""
         ...
 
@@ -76,6 +98,11 @@ class Predictor(Protocol):
 
 def no_progress(fraction: float, doing: str) -> None:
     """For callers who show nobody anything."""
+
+
+def good_and_bad(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """The same examples, told apart."""
+    return [each for each in examples if not each.is_bad], [each for each in examples if each.is_bad]
 
 
 def check_image(image: Image) -> None:

@@ -16,6 +16,8 @@ from inspection.states import Reason
 from inspection.worker import Eye
 from tests import factories
 from vision import model_file
+from vision.families import new_predictor
+from vision.predictor import Example
 from vision.synthetic import render_part
 
 pytestmark = pytest.mark.django_db
@@ -30,8 +32,8 @@ def picture(seed: int, defect: str | None = None) -> bytes:
 
 @functools.cache
 def fitted(folder: Path) -> Path:
-    predictor = model_file.new_predictor("patchcore", device="cpu")
-    good = [render_part(np.random.default_rng(seed), None)[0] for seed in range(12)]
+    predictor = new_predictor("patchcore", device="cpu")
+    good = [Example(render_part(np.random.default_rng(seed), None)[0], is_bad=False) for seed in range(12)]
     predictor.fit(good, seed=1, progress=lambda *_: None)
     path = folder / "model.safetensors"
     model_file.save(predictor, path)

@@ -12,12 +12,15 @@ from training.learning import (
     figures_of,
     thresholds_of,
 )
+from vision.predictor import Example
 
 PIXELS = np.zeros((4, 4, 3), np.uint8)
 
 
 def sample(group, *, is_bad=False, is_held_out=False, is_graded=False):
-    return Sample(PIXELS, is_bad=is_bad, group=str(group), is_held_out=is_held_out, is_graded=is_graded)
+    return Sample(
+        Example(PIXELS, is_bad=is_bad, group=str(group)), is_held_out=is_held_out, is_graded=is_graded
+    )
 
 
 def test_every_picture_has_one_purpose():

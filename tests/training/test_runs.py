@@ -18,8 +18,10 @@ from training.learning import shrunk
 from training.models import Candidate, Run
 from training.states import CandidateState, RunState
 from vision import model_file
+from vision.families import new_predictor
 from vision.images import decode
 from vision.models.patchcore import prepare
+from vision.predictor import Example
 
 pytestmark = pytest.mark.django_db
 
@@ -77,13 +79,18 @@ def test_two_runs_judged_before_and_after_on_the_same_held_out_parts(station, ve
 
 @pytest.mark.parametrize("shape", [(300, 410, 3), (100, 90, 3), (224, 224, 3)])
 def test_shrinking_on_loading_changes_no_bit_of_what_the_model_sees(shape):
-    predictor = model_file.new_predictor("patchcore", device="cpu")
+    predictor = new_predictor("patchcore", device="cpu")
     large = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
 
-    small = shrunk(large, predictor.preprocessing)
+    mask = np.zeros(shape[:2], np.bool_)
+    mask[7, :] = True  # one pixel high
 
-    assert small.shape == (224, 224, 3)
-    assert np.array_equal(prepare(large), prepare(small))
+    small = shrunk(Example(large, is_bad=True, mask=mask), predictor.preprocessing)
+
+    assert small.pixels.shape == (224, 224, 3)
+    assert np.array_equal(prepare(large), prepare(small.pixels))
+    assert small.mask is not None
+    assert small.mask.any(axis=0).all()
 
 
 def test_activating_a_candidate_writes_the_lines_new_golden_configuration(station, version):

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from vision.model_file import new_predictor
-from vision.predictor import no_progress
+from vision.families import new_predictor
+from vision.predictor import Example, no_progress
 from vision.synthetic import DEFECTS, render_part
 
 torch.set_num_threads(1)  # two busy threads on a shared machine wait for each other
+
+
+def examples_of(good, bad=()):
+    return [*(Example(pixels, is_bad=False) for pixels in good), *(Example(p, is_bad=True) for p in bad)]
 
 
 @pytest.fixture(scope="session")
@@ -24,12 +28,12 @@ def bad_parts():
 @pytest.fixture(scope="session")
 def fitted(good_parts):
     predictor = new_predictor("patchcore", device="cpu")
-    predictor.fit(good_parts, seed=1, progress=no_progress)
+    predictor.fit(examples_of(good_parts), seed=1, progress=no_progress)
     return predictor
 
 
 @pytest.fixture(scope="session")
 def fitted_with_bad(good_parts, bad_parts):
     predictor = new_predictor("patchcore", device="cpu")
-    predictor.fit(good_parts, bad_parts, seed=1, progress=no_progress)
+    predictor.fit(examples_of(good_parts, bad_parts), seed=1, progress=no_progress)
     return predictor

@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from vision.model_file import ModelFileError, families, load, new_predictor, save
+from vision.families import FamilyError, family_class, new_predictor
+from vision.model_file import ModelFileError, load, save
 from vision.models.backbone import EFFICIENTNET_LITE0, WeightsError
 
 
@@ -60,9 +61,9 @@ def test_a_corrupt_file_with_the_right_hash_is_still_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
-        ('{"format": 1, "family": "oracle", "metadata": {}}', "which this version lacks"),
-        ('{"format": 2, "family": "patchcore", "metadata": {}}', "another format"),
-        ('{"format": 1, "family": "patchcore", "metadata": {}}', "cannot be used"),
+        ('{"format": 2, "family": "oracle", "metadata": {}}', "No model family is called 'oracle'"),
+        ('{"format": 1, "family": "patchcore", "metadata": {}}', "another format"),
+        ('{"format": 2, "family": "patchcore", "metadata": {}}', "cannot be used"),
         ("[]", "another format"),
     ],
 )
@@ -85,9 +86,15 @@ def test_a_memory_bank_with_nan_is_refused(model):
 
 
 def test_an_unknown_family_is_refused_by_name():
-    assert families() == ["patchcore"]
-    with pytest.raises(ModelFileError, match="there are: patchcore"):
-        new_predictor("oracle", device="cpu")
+    with pytest.raises(FamilyError, match=r"there are: .*patchcore"):
+        family_class("oracle")
+
+
+def test_an_unknown_option_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match=r"there are: .*bank_size"):
+        new_predictor("patchcore", device="cpu", options={"banksize": 10})
+    with pytest.raises(ValueError, match="bank_size is int"):
+        new_predictor("patchcore", device="cpu", options={"bank_size": "many"})
 
 
 def test_other_backbone_weights_under_the_registered_name_are_refused(tmp_path):

@@ -21,8 +21,9 @@ from training.models import Run
 from training.reporting import Reporter
 from vision import model_file
 from vision.device import choose_device
+from vision.families import new_predictor
 from vision.images import decode
-from vision.predictor import Image, Predictor
+from vision.predictor import Example, Image, Predictor
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def fit_and_judge(run: Run, report: Reporter) -> Fitted:
     """Fit on the version's learning side, judge the line's active model and the new one on its held-out side."""
     device = choose_device(settings.DEVICE)
     weights = Path(settings.WEIGHTS_DIR) if settings.WEIGHTS_DIR else None
-    predictor = model_file.new_predictor(run.family, device=device, weights_folder=weights)
+    predictor = new_predictor(run.family, device=device, weights_folder=weights)
     divided = learning.divide(_load(run, predictor.preprocessing, report))
     began = time.monotonic()
     learning.teach(predictor, divided, seed=run.seed, progress=report.part(0.15, 0.65))
@@ -83,14 +84,16 @@ def _load(run: Run, preprocessing: dict[str, Any], report: Reporter) -> list[Sam
         progress(number / len(images), f"Loading picture {number + 1} of {len(images)}")
         samples.append(
             Sample(
-                pixels=learning.shrunk(_read(image), preprocessing),
-                is_bad=image.grade == GradeWord.BAD,
-                group=image.group,
+                example=learning.shrunk(_example(image), preprocessing),
                 is_held_out=image.split == Split.HOLDOUT,
                 is_graded=image.part_id is not None,
             )
         )
     return samples
+
+
+def _example(image: DatasetImage) -> Example:
+    return Example(_read(image), is_bad=image.grade == GradeWord.BAD, group=image.group)
 
 
 def _read(image: DatasetImage) -> Image:

@@ -18,7 +18,7 @@ from training.learning import LearningError
 from training.models import Candidate, Run
 from training.reporting import Reporter, TakenAwayError, beating
 from training.states import RunState
-from vision.model_file import families
+from vision.families import FAMILIES
 from vision.predictor import Progress, no_progress
 
 MOST_ATTEMPTS = 3
@@ -37,8 +37,10 @@ def start_run(
 
     Raises UnknownFamilyError if this version of Second Look lacks the family.
     """
-    if family not in families():
-        raise UnknownFamilyError(f"No model family is called {family!r}; there are: {', '.join(families())}.")
+    if family not in FAMILIES:
+        raise UnknownFamilyError(
+            f"No model family is called {family!r}; there are: {', '.join(sorted(FAMILIES))}."
+        )
     unfinished = Run.objects.filter(
         dataset_version=dataset_version, family=family, state__in=[RunState.QUEUED, RunState.RUNNING]
     )

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 PROJECTED_CHANNELS = 64  # distances survive a random projection (Johnson & Lindenstrauss), at half the work
+BANK_BLOCK = 4096  # 784 patches x 4096 rows are 13 MB
 
 
 @torch.inference_mode()
@@ -35,15 +36,19 @@ def greedy_coreset(patches: Tensor, *, size: int, seed: int) -> Tensor:
     return patches[chosen]
 
 
-@torch.inference_mode()
 def squared_distances(patches: Tensor, bank: Tensor, bank_norms: Tensor) -> Tensor:
     """Squared distance from each patch to its nearest bank row, exactly, by |a|^2 - 2ab + |b|^2.
 
-    patches     NxC
+    patches     BxNxC
     bank        MxC
     bank_norms  M, |b|^2 of each row
 
-    NaN in a patch gives NaN for that patch.
+    Answers BxN; NaN in a patch gives NaN for that patch. The bank is taken in blocks, so that memory stays bounded
+    whatever its size.
     """
-    nearest = torch.addmm(bank_norms, patches, bank.T, alpha=-2).amin(dim=1)
-    return (nearest + (patches * patches).sum(dim=1)).clamp_min_(0.0)
+    nearest = torch.full_like(patches[..., 0], torch.inf)
+    for start in range(0, len(bank), BANK_BLOCK):
+        rows = bank[start : start + BANK_BLOCK]
+        block = bank_norms[start : start + BANK_BLOCK] - 2 * (patches @ rows.T)
+        nearest = torch.minimum(nearest, block.amin(dim=-1))
+    return (nearest + (patches * patches).sum(dim=-1)).clamp_min(0.0)

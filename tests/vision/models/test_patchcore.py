@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from metrics.roc import auroc
-from vision.model_file import new_predictor
-from vision.models.coreset import greedy_coreset, squared_distances
-from vision.models.patchcore import MAX_RELIEF, WORST_PATCHES, Calibration, fuse
+from tests.vision.conftest import examples_of
+from vision.families import new_predictor
+from vision.models.coreset import BANK_BLOCK, greedy_coreset, squared_distances
 from vision.predictor import NotFittedError, Predictor, no_progress
 from vision.synthetic import DEFECTS, render_part
 
@@ -22,7 +20,7 @@ def test_scores_are_probabilities_and_the_robust_maximum_of_the_map(fitted_with_
     for prediction in fitted_with_bad.predict(bad_parts):
         assert 0 <= prediction.score <= 1
         assert (prediction.defect_map.shape, prediction.defect_map.dtype) == ((28, 28), np.float32)
-        worst = np.sort(prediction.defect_map.ravel().astype(np.float64))[-WORST_PATCHES:]
+        worst = np.sort(prediction.defect_map.ravel().astype(np.float64))[-3:]
         assert worst[0] - 1e-6 <= prediction.score <= worst[-1] + 1e-6
 
 
@@ -51,7 +49,7 @@ def test_no_image_no_prediction(fitted):
 
 def test_the_same_seed_fits_the_same_model(fitted, good_parts):
     again = new_predictor("patchcore", device="cpu")
-    again.fit(good_parts, seed=1, progress=no_progress)
+    again.fit(examples_of(good_parts), seed=1, progress=no_progress)
     ours, theirs = fitted.state(), again.state()
     assert ours.metadata == theirs.metadata
     assert all(np.array_equal(ours.tensors[name], theirs.tensors[name]) for name in ours.tensors)
@@ -60,7 +58,9 @@ def test_the_same_seed_fits_the_same_model(fitted, good_parts):
 def test_progress_runs_from_0_to_1(good_parts, bad_parts):
     told = []
     new_predictor("patchcore", device="cpu").fit(
-        good_parts[:6], bad_parts[:2], seed=0, progress=lambda fraction, doing: told.append((fraction, doing))
+        examples_of(good_parts[:6], bad_parts[:2]),
+        seed=0,
+        progress=lambda fraction, doing: told.append((fraction, doing)),
     )
     fractions = [fraction for fraction, _ in told]
     assert fractions == sorted(fractions)
@@ -70,12 +70,12 @@ def test_progress_runs_from_0_to_1(good_parts, bad_parts):
 
 def test_a_broken_model_answers_nan_and_not_a_number_that_passes(good_parts):
     predictor = new_predictor("patchcore", device="cpu")
-    predictor.fit(good_parts[:6], seed=0, progress=no_progress)
+    predictor.fit(examples_of(good_parts[:6]), seed=0, progress=no_progress)
     with torch.no_grad():
         predictor._backbone.stem.weight.fill_(torch.nan)
     assert np.isnan(predictor.predict(good_parts[:1])[0].score)
     with pytest.raises(ValueError, match="not finite"):
-        predictor.calibrate(good_parts[:3])
+        predictor.calibrate(examples_of(good_parts[:3]))
 
 
 def test_before_fitting_it_refuses(good_parts):
@@ -88,7 +88,9 @@ def test_before_fitting_it_refuses(good_parts):
 
 def test_too_few_good_parts_are_refused(good_parts):
     with pytest.raises(ValueError, match="at least 5 good parts"):
-        new_predictor("patchcore", device="cpu").fit(good_parts[:4], seed=0, progress=no_progress)
+        new_predictor("patchcore", device="cpu").fit(
+            examples_of(good_parts[:4]), seed=0, progress=no_progress
+        )
 
 
 @pytest.mark.parametrize("shape", [(10, 10), (10, 10, 4), (0, 10, 3)])
@@ -102,23 +104,11 @@ def test_images_of_any_size_are_scored(fitted):
         assert np.isfinite(fitted.predict([np.full(shape, 128, np.uint8)])[0].score)
 
 
-@given(st.floats(-20, 20), st.floats(-100, 100), st.floats(0, 1))
-def test_the_head_never_talks_a_part_down_by_more_than_its_relief(anomaly, head, weight):
-    calibration = Calibration(slope=1, offset=0, head_centre=0.5, head_spread=2, head_weight=weight)
-    fused = float(fuse(torch.tensor(anomaly), torch.tensor(head), calibration))
-    assert fused >= anomaly - MAX_RELIEF - 1e-5
-
-
-def test_fusing_nan_stays_nan():
-    calibration = Calibration(slope=1, offset=0, head_centre=0, head_spread=1, head_weight=0.5)
-    assert torch.isnan(fuse(torch.tensor(torch.nan), torch.tensor(-50.0), calibration))
-    assert torch.isnan(fuse(torch.tensor(1.0), torch.tensor(torch.nan), calibration))
-
-
 def test_the_nearest_neighbour_is_exact():
     generator = torch.Generator().manual_seed(0)
-    patches, bank = (torch.randn(n, 152, generator=generator) for n in (50, 300))
-    brute = torch.cdist(patches, bank, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1) ** 2
+    patches = torch.randn(2, 50, 152, generator=generator)
+    bank = torch.randn(BANK_BLOCK + 300, 152, generator=generator)  # more than one block
+    brute = torch.cdist(patches, bank, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=2) ** 2
     found = squared_distances(patches, bank, (bank * bank).sum(dim=1))
     assert torch.allclose(found, brute, rtol=1e-4, atol=1e-3)
 

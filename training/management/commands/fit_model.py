@@ -11,9 +11,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from training import learning, named
 from training.learning import LearningError, Sample
 from vision.device import choose_device
-from vision.folder import FolderImage, read_folder
+from vision.families import FAMILIES, new_predictor
+from vision.folder import FolderImage, read_folder, read_mask
 from vision.images import decode
-from vision.model_file import families, new_predictor
+from vision.predictor import Example
 
 
 class Command(BaseCommand):
@@ -23,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--images", required=True, type=Path, help="folder with train/good (and train/<defect>)"
         )
-        parser.add_argument("--family", default="patchcore", choices=families())
+        parser.add_argument("--family", default="patchcore", choices=sorted(FAMILIES))
         parser.add_argument("--out", required=True, help="name of the model")
         parser.add_argument("--seed", type=int, default=0)
 
@@ -67,8 +68,15 @@ class Command(BaseCommand):
 
 
 def _sample(picture: FolderImage, preprocessing: dict[str, Any]) -> Sample:
-    pixels = learning.shrunk(decode(picture.path.read_bytes()), preprocessing)
-    return Sample(pixels, picture.truth == "bad", picture.group, is_held_out=False, is_graded=False)
+    is_bad = picture.truth == "bad"
+    example = Example(
+        decode(picture.path.read_bytes()),
+        is_bad,
+        defect=picture.defect if is_bad else "",
+        mask=read_mask(picture),
+        group=picture.group,
+    )
+    return Sample(learning.shrunk(example, preprocessing), is_held_out=False, is_graded=False)
 
 
 class _Progress:

@@ -1,0 +1,85 @@
+"""The model families by name. A family's file is imported only when it is asked for: some need the extra set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from vision.predictor import Predictor
+
+LearnsFrom = Literal["good parts", "graded parts", "painted labels", "a file"]
+
+
+class FamilyError(ValueError):
+    """There is no such family here; the message says which there are, or what to install."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One line of the list.
+
+    place        module:class
+    title        one line for the person who chooses
+    needs_extra  True where requirements-models.txt must be installed
+    """
+
+    name: str
+    place: str
+    title: str
+    learns_from: LearnsFrom
+    needs_extra: bool = False
+
+    @property
+    def is_available(self) -> bool:
+        return not self.needs_extra or (
+            find_spec("torchvision") is not None and find_spec("timm") is not None
+        )
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family(
+            "patchcore",
+            "vision.models.patchcore:PatchCore",
+            "PatchCore: distance to the nearest good patch ever seen",
+            "good parts",
+        ),
+    )
+}
+
+
+def family_class(name: str) -> type[Any]:
+    """The class behind the name; raises FamilyError if there is none, or its libraries are not installed."""
+    family = FAMILIES.get(name)
+    if family is None:
+        raise FamilyError(f"No model family is called {name!r}; there are: {', '.join(sorted(FAMILIES))}.")
+    if not family.is_available:
+        raise FamilyError(
+            f"The family {name!r} needs more libraries: install requirements-models.txt beside the base set."
+        )
+    module, class_name = family.place.split(":")
+    found: type[Any] = getattr(import_module(module), class_name)
+    return found
+
+
+def new_predictor(
+    name: str,
+    *,
+    device: str,
+    weights_folder: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Predictor:
+    """An unfitted predictor.
+
+    options  what the family lets one set; every option has a default
+
+    Raises FamilyError for a family that is not here, ValueError for an unknown option or a bad value,
+    WeightsError for a bad backbone.
+    """
+    predictor: Predictor = family_class(name).new(
+        device=device, weights_folder=weights_folder, options=options or {}
+    )
+    return predictor

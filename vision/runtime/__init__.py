@@ -1,0 +1,1 @@
+"""What runs a family's network: torch, and other runtimes that give the same answers faster."""
