@@ -28,6 +28,27 @@ set_up() {
   "$python" -I "$ROOT/script/set_up.py" "$1"
 }
 
+# install_models PYTHON: what requirements-models.txt lists, into the environment of that Python.
+install_models() {
+  say "Installing what requirements-models.txt adds (once, about 20 MB without CUDA) …"
+  # PYTHONPATH names this folder for the processes of the project; pip has no business there.
+  env -u PYTHONPATH "$1" -m pip install --no-input --disable-pip-version-check --quiet --progress-bar off \
+    -r "$ROOT/requirements-models.txt"
+}
+
+# set_up_models: MODELS_PYTHON sees all of .venv and the extra set besides, so that .venv stays the base set.
+set_up_models() {
+  local place="$ROOT/.venv-models" packages='import sysconfig; print(sysconfig.get_path("purelib"))' wanted
+  MODELS_PYTHON="$place/bin/python"
+  wanted="$(printf '%s\n' "$ROOT"; cd "$ROOT"; cat requirements-models.txt requirements.txt constraints.txt)"
+  if [ "$(cat "$place/installed" 2>/dev/null || true)" = "$wanted" ]; then return; fi
+  rm -rf "$place"
+  "$PYTHON" -m venv "$place"
+  "$PYTHON" -c "$packages" >"$("$MODELS_PYTHON" -c "$packages")/base.pth"
+  install_models "$MODELS_PYTHON"
+  printf '%s\n' "$wanted" >"$place/installed"
+}
+
 can_install_packages() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; }
 
 # install_packages PACKAGE…: Debian's own; the caller has asked can_install_packages.

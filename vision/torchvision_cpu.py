@@ -7,13 +7,13 @@ segmentation-models-pytorch calls `prepare_torchvision` first.
 
     the compiled library loads     nothing is replaced (any CUDA install, or torchvision's own CPU build)
     it does not load               `nms` and `qnms` are defined here, exact but in Python, and the box operators no
-                                   longer insist on the library; roi_align falls back to torchvision's own Python,
-                                   which is right but slow (a Faster R-CNN step takes seconds): real training of the
-                                   two-stage families belongs on CUDA. Decoding of image files, deformable
-                                   convolution and rotated boxes stay unavailable
+                                   longer insist on the library. roi_align gets our sampling: torchvision's own
+                                   fallback compiles C++ at its first call, which a station has no compiler for.
+                                   Decoding of image files, deformable convolution and rotated boxes are not there
 """
 
 import importlib
+import os
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample
 
 from vision.models.nms import nms
 
@@ -38,6 +39,8 @@ def prepare_torchvision() -> None:
 
     Raises MissingExtraError where torchvision is not installed.
     """
+    # timm and segmentation-models-pytorch can ask a model hub for weights; a plant's line asks nobody.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with _lock:
         spec = find_spec("torchvision")
         if spec is None or not spec.submodule_search_locations:
@@ -53,6 +56,8 @@ def prepare_torchvision() -> None:
         _ours.append(library)
         boxes = importlib.import_module("torchvision.ops.boxes")
         boxes._assert_has_ops = _nothing_to_assert  # type: ignore[attr-defined]
+        regions = importlib.import_module("torchvision.ops.roi_align")
+        regions._roi_align = pooled_regions  # type: ignore[attr-defined]
 
 
 def has_compiled_operators() -> bool:
@@ -72,6 +77,50 @@ def kept_boxes(dets: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     whole = np.flatnonzero(is_whole)
     kept = whole[nms(corners[whole], strength[whole], iou_threshold=iou_threshold)]
     return torch.from_numpy(np.concatenate([np.flatnonzero(~is_whole), kept])).to(dets.device)
+
+
+def pooled_regions(
+    features: Tensor, rois: Tensor, scale: float, height: int, width: int, points: int, aligned: bool
+) -> Tensor:
+    """RoIAlign: each region as a grid of height x width cells, bilinear samples averaged. KxCxheightxwidth.
+
+    features  NxCxHxW
+    rois      Kx5: number of the image, then the corners x1, y1, x2, y2 inside that image, `scale` times too large
+    points    samples a side of each cell, as many for every region
+    aligned   pixel centres lie at halves
+
+    Raises ValueError for points < 1: a count that follows the region's size is not implemented here.
+    Source: He et al., Mask R-CNN (arXiv:1703.06870), section 3.
+    """
+    if points < 1:
+        raise ValueError("Without torchvision's compiled operators, regions are sampled at a fixed count.")
+    corners = rois[:, 1:] * scale - (0.5 if aligned else 0.0)
+    sizes = corners[:, 2:] - corners[:, :2]
+    if not aligned:
+        sizes = sizes.clamp(min=1.0)
+    rows, columns = features.shape[-2:]
+    x = _sample_places(corners[:, 0], sizes[:, 0], count=width * points) * (2 / columns) + (1 / columns - 1)
+    y = _sample_places(corners[:, 1], sizes[:, 1], count=height * points) * (2 / rows) + (1 / rows - 1)
+    grid = torch.stack(
+        [x[:, None, :].expand(-1, y.shape[1], -1), y[:, :, None].expand(-1, -1, x.shape[1])], dim=-1
+    )
+    pooled = features.new_zeros(len(rois), features.shape[1], height, width)
+    for number in range(len(features)):
+        inside = torch.nonzero(rois[:, 0] == number)[:, 0]
+        if len(inside):
+            tall = grid[inside].flatten(0, 1)[None]  # all regions of one image below each other: one call
+            sampled = grid_sample(
+                features[number : number + 1], tall, padding_mode="border", align_corners=False
+            )
+            cells = avg_pool2d(sampled, kernel_size=points)[0].reshape(-1, len(inside), height, width)
+            pooled = pooled.index_put((inside,), cells.transpose(0, 1))
+    return pooled
+
+
+def _sample_places(start: Tensor, size: Tensor, *, count: int) -> Tensor:
+    """KxCount: the middles of `count` equal steps from start to start + size."""
+    steps = (torch.arange(count, device=start.device, dtype=start.dtype) + 0.5) / count
+    return start[:, None] + size[:, None] * steps
 
 
 def _compiled_library_loads(folder: Path) -> bool:

@@ -77,7 +77,9 @@ def test_health_is_asked_of_the_page_that_knows_it(services: dict[str, Any]) -> 
     assert "/health/ready" in (ROOT / "script" / "healthcheck.py").read_text()
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "constraints.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "requirements-models.txt", "constraints.txt"]
+)
 def test_every_requirement_is_pinned_and_names_no_host(name: str) -> None:
     lines = [line.strip() for line in (ROOT / name).read_text().splitlines()]
     wanted = [line for line in lines if line and not line.startswith(("#", "-r ", "-c "))]
@@ -86,7 +88,7 @@ def test_every_requirement_is_pinned_and_names_no_host(name: str) -> None:
     assert "://" not in "\n".join(lines)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-models.txt"])
 def test_every_requirement_has_its_reason_on_the_line_above(name: str) -> None:
     lines = (ROOT / name).read_text().splitlines()
     bare = [line for before, line in pairwise(lines) if "==" in line and not before.startswith("# ")]
@@ -98,7 +100,7 @@ def test_every_direct_requirement_is_what_the_constraints_say() -> None:
         found = re.findall(r"^([\w.-]+)(?:\[\w+\])?==([\w.]+)$", (ROOT / name).read_text(), re.MULTILINE)
         return {re.sub(r"[-_.]+", "-", package).lower(): version for package, version in found}
 
-    direct = pins("requirements.txt") | pins("requirements-dev.txt")
+    direct = pins("requirements.txt") | pins("requirements-dev.txt") | pins("requirements-models.txt")
     assert direct.items() <= pins("constraints.txt").items()
 
 
