@@ -49,11 +49,13 @@ class Prediction:
     defect_map  HxW float32, probability 0..1, at the model's own resolution; it covers the whole
                 image edge to edge (`vision.maps.resize_to_image` brings it to image pixels)
     defect      the likely type of the defect, where the family knows types
+    problem     why there is no score, as a sentence; then the score is NaN. "" where all went well
     """
 
     score: float
     defect_map: FloatMap
     defect: str = ""
+    problem: str = ""
 
 
 @runtime_checkable

@@ -3,10 +3,15 @@
 prepare   pixels -> tiles        OpenCV and NumPy, in threads beside the processor that runs the network
 engine    tiles -> raw evidence  the network, in torch or in another runtime that gives the same answers
 finish    raw evidence -> score and defect map, calibrated
+
+Who runs the steps calls `begin`, not `prepare` and `finish`: where an image is aligned first, its answer finds the
+way back only through what `begin` kept of it (`vision.preprocess.prepared`).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,11 +19,20 @@ from numpy.typing import NDArray
 from torch import nn
 
 from vision.predictor import Example, Image, Prediction, Progress, State
-from vision.runtime.engine import Engine, Raw, Tiles, TorchEngine
+from vision.runtime.engine import Engine, Raw, Tiles
+from vision.runtime.torch_engine import reference_engine
 
 
-class Staged(ABC):
-    """Base of the families; `predict` is written once.
+@dataclass(frozen=True)
+class Begun:
+    """One image under way: what the network is to see of it, and what makes a prediction of the network's answer."""
+
+    tiles: Tiles
+    finish: Callable[[Raw], Prediction]
+
+
+class Stepwise(ABC):
+    """What a worker needs to run the steps of one image in different threads: `begin`, `engine`, `Begun.finish`.
 
     engine           runs the network; the worker may put a faster one in its place
     exports_to_onnx  False where the network's control flow depends on the data: torch alone runs it
@@ -26,6 +40,25 @@ class Staged(ABC):
 
     family: ClassVar[str]
     exports_to_onnx: ClassVar[bool] = True
+    network: nn.Module
+    engine: Engine
+
+    @abstractmethod
+    def begin(self, image: Image) -> Begun:
+        """The first step; ValueError, with a sentence, if this image cannot be judged: the caller holds its part."""
+
+    def sample_image(self) -> Image:
+        """An image that `begin` takes: to warm up, to export, to measure runtimes."""
+        return np.full((64, 64, 3), 128, np.uint8)
+
+    def predict(self, images: Sequence[Image]) -> list[Prediction]:
+        begun = [self.begin(image) for image in images]
+        raws = self.engine.run([each.tiles for each in begun])
+        return [each.finish(raw) for each, raw in zip(begun, raws, strict=True)]
+
+
+class Staged(Stepwise):
+    """Base of the families, which prepare and finish an image by its pixels and size alone."""
 
     def __init__(self, network: nn.Module, *, device: str) -> None:
         self.device = device
@@ -39,7 +72,7 @@ class Staged(ABC):
     @network.setter
     def network(self, network: nn.Module) -> None:
         self._network = network.eval()
-        self.engine: Engine = TorchEngine(network, device=self.device)
+        self.engine = reference_engine(network, device=self.device, is_static=self.exports_to_onnx)
 
     @property
     @abstractmethod
@@ -66,12 +99,9 @@ class Staged(ABC):
     @abstractmethod
     def from_state(cls, state: State, *, device: str) -> Self: ...
 
-    def predict(self, images: Sequence[Image]) -> list[Prediction]:
-        raws = self.engine.run([self.prepare(image) for image in images])
-        return [
-            self.finish(raw, height=image.shape[0], width=image.shape[1])
-            for raw, image in zip(raws, images, strict=True)
-        ]
+    def begin(self, image: Image) -> Begun:
+        tiles = self.prepare(image)
+        return Begun(tiles, partial(self.finish, height=image.shape[0], width=image.shape[1]))
 
 
 def module_tensors(module: nn.Module, *, prefix: str) -> dict[str, NDArray[Any]]:
