@@ -47,6 +47,18 @@ FAMILIES = {
             "PatchCore: distance to the nearest good patch ever seen",
             "good parts",
         ),
+        Family(
+            "spade",
+            "vision.models.spade:Spade",
+            "SPADE: each place compared with the good parts that look most alike",
+            "good parts",
+        ),
+        Family(
+            "fastflow",
+            "vision.models.fastflow:FastFlow",
+            "FastFlow: how likely each place is, by a flow learned from good parts",
+            "good parts",
+        ),
     )
 }
 
