@@ -85,35 +85,33 @@ def pooled_regions(
     """RoIAlign: each region as a grid of height x width cells, bilinear samples averaged. KxCxheightxwidth.
 
     features  NxCxHxW
-    rois      Kx5: number of the image, then the corners x1, y1, x2, y2 inside that image, `scale` times too large
-    points    samples a side of each cell, as many for every region
+    rois      Kx5: number of the image, then the corners x1, y1, x2, y2 inside that image; times `scale` they are in
+              cells of the features
+    points    samples a side of each cell; below 1 as many as the region's cells are large
     aligned   pixel centres lie at halves
 
-    Raises ValueError for points < 1: a count that follows the region's size is not implemented here.
     Source: He et al., Mask R-CNN (arXiv:1703.06870), section 3.
     """
-    if points < 1:
-        raise ValueError("Without torchvision's compiled operators, regions are sampled at a fixed count.")
     corners = rois[:, 1:] * scale - (0.5 if aligned else 0.0)
     sizes = corners[:, 2:] - corners[:, :2]
     if not aligned:
         sizes = sizes.clamp(min=1.0)
-    rows, columns = features.shape[-2:]
-    x = _sample_places(corners[:, 0], sizes[:, 0], count=width * points) * (2 / columns) + (1 / columns - 1)
-    y = _sample_places(corners[:, 1], sizes[:, 1], count=height * points) * (2 / rows) + (1 / rows - 1)
-    grid = torch.stack(
-        [x[:, None, :].expand(-1, y.shape[1], -1), y[:, :, None].expand(-1, -1, x.shape[1])], dim=-1
-    )
+    cells = torch.tensor([width, height], device=rois.device)
+    counts = torch.ceil(sizes / cells).clamp(min=1).long()
+    if points >= 1:
+        counts = torch.full_like(counts, points)
     pooled = features.new_zeros(len(rois), features.shape[1], height, width)
-    for number in range(len(features)):
-        inside = torch.nonzero(rois[:, 0] == number)[:, 0]
-        if len(inside):
-            tall = grid[inside].flatten(0, 1)[None]  # all regions of one image below each other: one call
-            sampled = grid_sample(
-                features[number : number + 1], tall, padding_mode="border", align_corners=False
-            )
-            cells = avg_pool2d(sampled, kernel_size=points)[0].reshape(-1, len(inside), height, width)
-            pooled = pooled.index_put((inside,), cells.transpose(0, 1))
+    # One call for the regions of one image that are sampled alike.
+    alike = torch.cat([rois[:, :1].long(), counts], dim=1)
+    for kind in torch.unique(alike, dim=0):
+        chosen = torch.nonzero((alike == kind).all(dim=1))[:, 0]
+        number, points_x, points_y = (int(each) for each in kind)
+        x = _sample_places(corners[chosen, 0], sizes[chosen, 0], count=width * points_x)
+        y = _sample_places(corners[chosen, 1], sizes[chosen, 1], count=height * points_y)
+        sampled = _sampled(features[number : number + 1], x, y)
+        averaged = avg_pool2d(sampled, kernel_size=(points_y, points_x))
+        regions = averaged[0].reshape(-1, len(chosen), height, width).transpose(0, 1)
+        pooled = pooled.index_put((chosen,), regions)
     return pooled
 
 
@@ -121,6 +119,19 @@ def _sample_places(start: Tensor, size: Tensor, *, count: int) -> Tensor:
     """KxCount: the middles of `count` equal steps from start to start + size."""
     steps = (torch.arange(count, device=start.device, dtype=start.dtype) + 0.5) / count
     return start[:, None] + size[:, None] * steps
+
+
+def _sampled(features: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """1xCxHxW at the places KxX, KxY: 1xCx(K*Y)xX, all regions below each other."""
+    rows, columns = features.shape[-2:]
+    # grid_sample counts from -1 to 1 over the outer edges of the cells.
+    across, down = (2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1
+    across, down = (
+        across[:, None, :].expand(-1, y.shape[1], -1),
+        down[:, :, None].expand(-1, -1, x.shape[1]),
+    )
+    grid = torch.stack([across, down], dim=-1).flatten(0, 1)[None]
+    return grid_sample(features, grid.to(features.dtype), padding_mode="border", align_corners=False)
 
 
 def _compiled_library_loads(folder: Path) -> bool:

@@ -76,34 +76,35 @@ def test_kept_boxes_are_those_of_the_definition(boxes_and_scores, threshold):
     assert kept_boxes(boxes, scores, threshold).tolist() == kept
 
 
-@given(st.integers(0, 10_000), st.booleans())
-def test_pooled_regions_are_those_of_the_definition(seed, aligned):
+@given(st.integers(0, 10_000), st.booleans(), st.integers(0, 2))
+def test_pooled_regions_are_those_of_the_definition(seed, aligned, points):
     rng = np.random.default_rng(seed)
     features = rng.normal(size=(2, 3, 5, 7)).astype(np.float32)
     low = rng.uniform(0, 10, size=(4, 2))
     boxes = np.c_[rng.integers(0, 2, size=4), low, low + rng.uniform(0.1, 8, size=(4, 2))]
     boxes[:, [1, 3]], boxes[:, [2, 4]] = boxes[:, [1, 3]].clip(0, 14), boxes[:, [2, 4]].clip(0, 10)
-    ours = pooled_regions(torch.from_numpy(features), torch.tensor(boxes).float(), 0.5, 2, 3, 2, aligned)
+    ours = pooled_regions(torch.from_numpy(features), torch.tensor(boxes).float(), 0.5, 2, 3, points, aligned)
     for row, box in enumerate(boxes):
-        expected = _pooled(features[int(box[0])], box[1:] * 0.5, aligned=aligned)
+        expected = _pooled(features[int(box[0])], box[1:] * 0.5, aligned=aligned, points=points)
         assert np.allclose(ours[row], expected, atol=1e-4)
 
 
-def _pooled(features, box, *, aligned):
-    """2x3 cells of 2x2 bilinear samples, point by point."""
+def _pooled(features, box, *, aligned, points):
+    """2x3 cells of bilinear samples, point by point."""
     left, top, right, bottom = box - (0.5 if aligned else 0)
     width, height = right - left, bottom - top
     if not aligned:
         width, height = max(width, 1), max(height, 1)
+    down, across = points or max(int(np.ceil(height / 2)), 1), points or max(int(np.ceil(width / 3)), 1)
     cells = np.zeros((len(features), 2, 3))
-    for row, column, j, i in np.ndindex(2, 3, 2, 2):
-        y = np.clip(top + height * (2 * row + j + 0.5) / 4, 0, features.shape[1] - 1)
-        x = np.clip(left + width * (2 * column + i + 0.5) / 6, 0, features.shape[2] - 1)
+    for row, column, j, i in np.ndindex(2, 3, down, across):
+        y = np.clip(top + height * (row + (j + 0.5) / down) / 2, 0, features.shape[1] - 1)
+        x = np.clip(left + width * (column + (i + 0.5) / across) / 3, 0, features.shape[2] - 1)
         y0, x0 = int(y), int(x)
         y1, x1 = min(y0 + 1, features.shape[1] - 1), min(x0 + 1, features.shape[2] - 1)
         upper = features[:, y0, x0] * (1 - x + x0) + features[:, y0, x1] * (x - x0)
         lower = features[:, y1, x0] * (1 - x + x0) + features[:, y1, x1] * (x - x0)
-        cells[:, row, column] += (upper * (1 - y + y0) + lower * (y - y0)) / 4
+        cells[:, row, column] += (upper * (1 - y + y0) + lower * (y - y0)) / (down * across)
     return cells
 
 
