@@ -37,7 +37,7 @@ class OnnxEngine:
     def __init__(
         self, content: bytes, *, provider: str = CPU, name: str = "", batch: int = FIXED_BATCH
     ) -> None:
-        self.name = name or _SHORT[provider]
+        self.name = name or engine_name(provider)
         self._batch = batch
         self._is_on_cpu = provider == CPU
         try:
@@ -81,6 +81,11 @@ def providers() -> list[str]:
     """The providers of this build that we know how to run, fastest hope first."""
     there = onnxruntime.get_available_providers()
     return [provider for provider in (TENSORRT, CUDA, CPU) if provider in there]
+
+
+def engine_name(provider: str) -> str:
+    """What the operator reads."""
+    return _SHORT[provider]
 
 
 def session_options() -> onnxruntime.SessionOptions:
