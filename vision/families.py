@@ -59,6 +59,53 @@ FAMILIES = {
             "FastFlow: how likely each place is, by a flow learned from good parts",
             "good parts",
         ),
+        Family(
+            "onnx",
+            "vision.models.imported:Imported",
+            "Any ONNX file, with a manifest that says what its outputs mean",
+            "a file",
+        ),
+        Family(
+            "yolo",
+            "vision.models.yolo:Yolo",
+            "YOLO (v5, v8, 11): boxes from an ONNX file",
+            "a file",
+        ),
+        Family(
+            "ssdlite",
+            "vision.models.detector:SSDLite",
+            "SSDLite: boxes around painted defects, the lightest detector",
+            "painted labels",
+            needs_extra=True,
+        ),
+        Family(
+            "fcos",
+            "vision.models.detector:FCOS",
+            "FCOS: boxes around painted defects, without anchors",
+            "painted labels",
+            needs_extra=True,
+        ),
+        Family(
+            "retinanet",
+            "vision.models.detector:RetinaNet",
+            "RetinaNet: boxes around painted defects, few among much background",
+            "painted labels",
+            needs_extra=True,
+        ),
+        Family(
+            "faster_rcnn",
+            "vision.models.detector:FasterRCNN",
+            "Faster R-CNN: boxes around painted defects, in two looks",
+            "painted labels",
+            needs_extra=True,
+        ),
+        Family(
+            "mask_rcnn",
+            "vision.models.detector:MaskRCNN",
+            "Mask R-CNN: painted defects with their outlines, in two looks",
+            "painted labels",
+            needs_extra=True,
+        ),
     )
 }
 
