@@ -21,6 +21,7 @@ from audit.actor import Actor
 from inspection import actions, storage
 from inspection.forms import CaptureForm
 from inspection.models import Image, Inspection, Part
+from inspection.queries import deciding_view
 from vision.images import ImageError, decode
 
 
@@ -91,7 +92,8 @@ class PartPicture(APIView):
 class PartImage(PartPicture):
     @extend_schema(responses={(200, "image/*"): bytes})
     def get(self, request: Request, part_id: int) -> HttpResponse:
-        part, view = self.part(request, part_id), request.query_params.get("view", "main")
+        part = self.part(request, part_id)
+        view = request.query_params.get("view", deciding_view(part))
         image = next((each for each in part.images.all() if each.view == view), None)
         if image is None:
             raise NoPicture(f"Part {part} has no image of view {view!r}.")

@@ -1,8 +1,15 @@
-"""Ring the inspect worker for a part that waits. Lost rings are rung again by the sweeper."""
+"""Ring the inspect worker for parts that wait. Lost rings are rung again by the sweeper.
+
+While a ring is on its way another one says nothing new: the worker looks at all rows that wait. A key in the broker
+stands for the ring that nobody has answered yet, and ends by itself, so that a ring lost with it is rung again.
+"""
 
 import logging
+from functools import cache
 
+import redis
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -11,6 +18,8 @@ from redis.exceptions import RedisError
 from inspection.models import Part
 
 INSPECT = "inspection.tasks.inspect"
+ON_ITS_WAY = "secondlook:ring:inspect"
+LOST_AFTER_MS = 1000
 _log = logging.getLogger(__name__)
 
 
@@ -25,6 +34,22 @@ def ring_inspection(part: Part) -> None:
 
 def _send(part_id: int) -> None:
     try:
+        if not _broker().set(ON_ITS_WAY, 1, nx=True, px=LOST_AFTER_MS):
+            return
         current_app.send_task(INSPECT, args=[part_id], queue="inspect", retry=False)
     except (OperationalError, RedisError, OSError) as problem:
         _log.warning("part %s waits for the sweeper, the broker is away: %s", part_id, problem)
+
+
+def answered() -> None:
+    """The worker has heard the ring; call it before looking at the rows, so that no later part goes unheard."""
+    try:
+        _broker().delete(ON_ITS_WAY)
+    except RedisError as problem:
+        _log.debug("the ring's key ends by itself: %s", problem)
+
+
+@cache
+def _broker() -> redis.Redis:
+    """One pool of connections a process; short waits, because a capture waits with it."""
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)

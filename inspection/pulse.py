@@ -6,6 +6,7 @@ Watch progress, not liveness: a worker that hangs in one part has a living proce
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 import redis
 from django.conf import settings
@@ -17,22 +18,18 @@ _log = logging.getLogger(__name__)
 
 
 class Pulse:
-    def __init__(self) -> None:
-        self._busy_since: float | None = None
+    """busy_since  since when (monotonic) the oldest part is being looked at; None while nothing is"""
+
+    def __init__(self, busy_since: Callable[[], float | None]) -> None:
+        self._busy_since = busy_since
 
     def start(self) -> None:
         threading.Thread(target=self._beat, name="pulse", daemon=True).start()
 
-    def __enter__(self) -> None:
-        self._busy_since = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._busy_since = None
-
     def _beat(self) -> None:
         broker = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
         while True:
-            busy_since = self._busy_since
+            busy_since = self._busy_since()
             if busy_since is None or time.monotonic() - busy_since < LONGEST_PART_S:
                 try:
                     broker.set(KEY, int(time.time()), ex=LASTS_S)

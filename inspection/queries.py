@@ -1,14 +1,16 @@
 """What one may ask about parts, lines and golden configurations."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from django.db.models import F, Max, Prefetch, QuerySet
+from django.db.models import F, Max, Prefetch, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from inspection.models import Disposition, GoldenConfiguration, Image, Inspection, Line, Part, Station
 from inspection.states import GoldenState, PartState
 
 RING_AGAIN_AFTER = timedelta(seconds=3)
+CLAIM_LASTS = timedelta(seconds=30)  # longer than any look; a worker that starts again frees its own at once
 
 
 def station_by_code(code: str) -> Station | None:
@@ -26,13 +28,20 @@ def next_trigger_seq(station: Station) -> int:
     return (newest or 0) + 1
 
 
-def part_awaiting_inspection(part_id: int) -> Part | None:
-    """The part if it still waits for its inspection; None if a repeated ring came too late."""
+def parts_awaiting_inspection(
+    now: datetime, *, besides: Collection[int] = (), only: int | None = None
+) -> QuerySet[Part]:
+    """Captured parts that no worker has in its hands, oldest first; a claim ends when its worker must be dead."""
+    waiting = Part.objects.filter(
+        Q(claimed_at__isnull=True) | Q(claimed_at__lt=now - CLAIM_LASTS), state=PartState.CAPTURED
+    )
+    if only is not None:
+        waiting = waiting.filter(pk=only)
     return (
-        Part.objects.select_related("line", "station", "part_type")
+        waiting.exclude(pk__in=besides)
+        .select_related("line", "station", "part_type")
         .prefetch_related("images")
-        .filter(pk=part_id, state=PartState.CAPTURED)
-        .first()
+        .order_by("id")
     )
 
 
@@ -55,6 +64,12 @@ def overdue_inspections(line: Line, now: datetime) -> QuerySet[Part]:
     return Part.objects.filter(
         line=line, state__in=[PartState.CAPTURED, PartState.INSPECTED], captured_at__lt=limit
     ).order_by("id")
+
+
+def deciding_view(part: Part) -> str:
+    """The view whose score counts and whose map is kept; before a decision, the station's first."""
+    looks: list[Inspection] = list(part.inspections.all())
+    return next((look.view for look in looks if look.view), part.station.views[0])
 
 
 def held_parts() -> QuerySet[Part]:

@@ -78,6 +78,7 @@ class Reason(models.IntegerChoices):
     NON_FINITE_SCORE = 15, "Score is not a finite number"
     INSPECTION_FAILED = 16, "Inspection failed repeatedly"
     INSPECTION_LATE = 17, "Not inspected in time"
+    UNFIT_IMAGE = 18, "Image does not fit the model: its size, position or content"
     DEADLINE = 20, "Nobody decided before the deadline"
     VERDICT = 30, "Verdict of an inspector"
     RULING = 31, "Ruling of the quality expert"

@@ -1,54 +1,67 @@
 """The inspect worker: `celery -A config worker -Q inspect -P solo`."""
 
 import logging
+import socket
 from functools import cache
 from typing import Any
 
 from celery import shared_task
-from celery.signals import celeryd_after_setup
-from django.db import OperationalError, close_old_connections, connection
+from celery.signals import celeryd_after_setup, worker_shutdown
 
 from audit.actor import Actor
 from audit.transitions import IllegalMove, StaleState
-from inspection import actions, queries
+from inspection import actions, doorbell
 from inspection.pulse import Pulse
-from inspection.worker import Eye
+from inspection.worker.eye import Eye
+from inspection.worker.pipeline import Pipeline
+from inspection.worker.steps import close_job, open_job, see
 
 ACTOR = Actor.system("inspect worker")
-PULSE = Pulse()
 _log = logging.getLogger(__name__)
-
-
-@cache
-def eye() -> Eye:
-    return Eye()
+_pipeline: Pipeline | None = None
 
 
 @celeryd_after_setup.connect
-def warm_up(instance: Any, **_: Any) -> None:
+def start(instance: Any, **_: Any) -> None:
     """Load the models before the first part; a worker of another queue loads none."""
-    if "inspect" in instance.app.amqp.queues:
-        eye().warm_up()
-        PULSE.start()
+    global _pipeline  # noqa: PLW0603 - one pipeline a process is the point
+    if "inspect" not in instance.app.amqp.queues:
+        return
+    eye = Eye(actor=ACTOR, switches_in_background=True)
+    eye.warm_up()
+    _pipeline = Pipeline(eye, name=f"inspect@{socket.gethostname()}", actor=ACTOR)
+    _pipeline.start()
+    Pulse(_pipeline.busy_since).start()
+
+
+@worker_shutdown.connect
+def stop(**_: Any) -> None:
+    if _pipeline:
+        _pipeline.stop()
 
 
 @shared_task(name="inspection.tasks.inspect")
 def inspect(part_id: int) -> None:
-    """Look at one part and decide. A repeated ring for a decided part does nothing."""
-    try:
-        part = queries.part_awaiting_inspection(part_id)
-        if part is None or not actions.begin_inspection(part=part, actor=ACTOR):
-            return
-        with PULSE:
-            look = eye().look(part)
-        actions.decide(part=part, look=look, actor=ACTOR)
-    except (StaleState, IllegalMove) as late:
-        _log.info("part %s was decided elsewhere: %s", part_id, late)
-    except OperationalError:
-        # Connections are kept over tasks; a dead one is dropped here and the sweeper rings again.
-        _log.exception("part %s waits for the sweeper: the database did not answer", part_id)
-        connection.close()
-        close_old_connections()
-    except Exception:
-        # The part stays captured: the sweeper rings again, and after three attempts it is held.
-        _log.exception("part %s: the inspection did not end", part_id)
+    """The doorbell. In the worker it wakes the pipeline; elsewhere (a shell, a test) the part is looked at here."""
+    doorbell.answered()
+    if _pipeline and _pipeline.is_running:
+        _pipeline.ring()
+    else:
+        inspect_here(part_id, eye_here())
+
+
+@cache
+def eye_here() -> Eye:
+    """For looks outside the worker."""
+    return Eye(actor=ACTOR)
+
+
+def inspect_here(part_id: int, eye: Eye) -> None:
+    """One part from claim to decision in this thread; does nothing for a part that no longer waits."""
+    for part in actions.claim_waiting(worker="here", limit=1, only=part_id, actor=ACTOR):
+        job = open_job(part, eye)
+        see([job])
+        try:
+            close_job(job, actor=ACTOR)
+        except (StaleState, IllegalMove) as late:
+            _log.info("part %s was decided elsewhere: %s", part_id, late)

@@ -20,12 +20,13 @@ import numpy as np
 from labeling.splitting import share_of
 from metrics.roc import auroc
 from metrics.thresholds import Thresholds, decision, propose_thresholds
-from vision.predictor import Example, Mask, Predictor, Progress
+from vision.predictor import Example, Image, Mask, Predictor, Progress
 
 CALIBRATING_SHARE = 0.25
 FEWEST_CALIBRATING = 10
 FEWEST_LEARNING = 20
 PREDICT_AT_ONCE = 8
+MOST_REFERENCES = 8
 
 
 class LearningError(Exception):
@@ -213,3 +214,10 @@ def _shrunk_mask(mask: Mask | None, height: int, width: int) -> Mask | None:
         return None
     covered = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(covered > 0, np.bool_)
+
+
+def references_of(samples: Sequence[Sample], scores: Sequence[float]) -> list[Image]:
+    """A few pictures from the least to the most suspicious: by them a model file proves what it answers."""
+    order = np.argsort(scores, kind="stable")
+    places = np.unique(np.linspace(0, len(order) - 1, MOST_REFERENCES).round().astype(int))
+    return [samples[order[place]].example.pixels for place in places] if len(order) else []

@@ -1,6 +1,7 @@
 """Models fitted outside any page, kept by name under the data folder: for benchmarks and first looks at a folder."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.conf import settings
 
 from vision import model_file
 from vision.device import choose_device
-from vision.predictor import Predictor
+from vision.predictor import Image, Predictor
 
 
 class UnknownModelError(ValueError):
@@ -21,10 +22,12 @@ def path_of(name: str) -> Path:
     return Path(settings.DATA_DIR) / "models-by-name" / f"{name}.safetensors"
 
 
-def keep(name: str, predictor: Predictor, figures: dict[str, Any]) -> dict[str, Any]:
+def keep(
+    name: str, predictor: Predictor, figures: dict[str, Any], *, references: Sequence[Image] = ()
+) -> dict[str, Any]:
     """Write the model and, beside it, what is known of it; returns the latter with the file's sha256."""
     path = path_of(name)
-    known = {**figures, "sha256": model_file.save(predictor, path)}
+    known = {**figures, "sha256": model_file.save(predictor, path, references=references)}
     path.with_suffix(".json").write_text(json.dumps(known, indent=1))
     return known
 

@@ -4,34 +4,63 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as tensors_to_bytes
 
 from vision.families import FamilyError, family_class
-from vision.predictor import Predictor, State
+from vision.predictor import Image, Predictor, State
 from vision.staged import check_finite
 
 FORMAT = 2
+_REFERENCE = "reference."
 _KEY = "second_look"  # one metadata key: safetensors does not keep the order of several
+
+
+MOST_REFERENCE_BYTES = 16_000_000
+
+
+class Reference(NamedTuple):
+    """An image that the file carries, and the score that the model gave it when it was made."""
+
+    image: Image
+    score: float
+
+
+class ModelFile(NamedTuple):
+    predictor: Predictor
+    references: list[Reference]
 
 
 class ModelFileError(ValueError):
     """The model cannot be used; the message is a sentence for the operator."""
 
 
-def save(predictor: Predictor, path: Path) -> str:
-    """Write the model so that a power cut leaves the old file or the whole new one; returns its sha256."""
+def save(predictor: Predictor, path: Path, *, references: Sequence[Image] = ()) -> str:
+    """Write the model so that a power cut leaves the old file or the whole new one; returns its sha256.
+
+    references  images that prove, wherever the file is read, that the model still answers as it does now; as many are
+                kept as fit into 16 MB, the first always
+    """
     state = predictor.state()
+    kept = _fitting(references)
     header = json.dumps(
-        {"format": FORMAT, "family": predictor.family, "metadata": state.metadata},
+        {
+            "format": FORMAT,
+            "family": predictor.family,
+            "metadata": state.metadata,
+            "reference_scores": [prediction.score for prediction in predictor.predict(kept)],
+        },
         sort_keys=True,
         allow_nan=False,
     )
-    content = tensors_to_bytes(state.tensors, metadata={_KEY: header})
+    pictures = {f"{_REFERENCE}{number}": image for number, image in enumerate(kept)}
+    content = tensors_to_bytes({**state.tensors, **pictures}, metadata={_KEY: header})
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         file.write(content)
@@ -48,6 +77,11 @@ def save(predictor: Predictor, path: Path) -> str:
 
 
 def load(path: Path, *, expected_sha256: str, device: str) -> Predictor:
+    """The predictor of `open_model`."""
+    return open_model(path, expected_sha256=expected_sha256, device=device).predictor
+
+
+def open_model(path: Path, *, expected_sha256: str, device: str) -> ModelFile:
     """Read a model that is exactly the one wanted, or raise ModelFileError with the reason."""
     try:
         content = path.read_bytes()
@@ -58,6 +92,10 @@ def load(path: Path, *, expected_sha256: str, device: str) -> Predictor:
     try:
         header = _header(content)
         tensors = tensors_from_bytes(content)
+        references = [
+            Reference(tensors.pop(f"{_REFERENCE}{number}"), float(score))
+            for number, score in enumerate(header["reference_scores"])
+        ]
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ModelFileError(f"The model file {path} is corrupt or of another format: {error}.") from error
     try:
@@ -68,7 +106,17 @@ def load(path: Path, *, expected_sha256: str, device: str) -> Predictor:
         raise ModelFileError(f"The model file {path} cannot be used here. {error}") from error
     except ValueError as error:
         raise ModelFileError(f"The model file {path} cannot be used: {error}") from error
-    return predictor
+    return ModelFile(predictor, references)
+
+
+def _fitting(images: Sequence[Image]) -> list[Image]:
+    kept: list[Image] = []
+    left = MOST_REFERENCE_BYTES
+    for image in images:
+        if image.nbytes <= left or not kept:
+            kept.append(np.ascontiguousarray(image))
+            left -= image.nbytes
+    return kept
 
 
 def _header(content: bytes) -> dict[str, Any]:

@@ -1,8 +1,16 @@
 """Every write of inspection: setting up the floor, taking in parts, deciding, disposing, golden configurations."""
 
-from inspection.actions.decisions import begin_inspection, decide, dispose, hold, hold_or_reject
+from inspection.actions.decisions import (
+    add_map,
+    claim_waiting,
+    decide,
+    dispose,
+    hold,
+    hold_or_reject,
+    release_claims,
+)
 from inspection.actions.floor import change_mode, set_up_line
-from inspection.actions.golden import activate_golden, draft_golden, lock_golden
+from inspection.actions.golden import activate_golden, draft_golden, lock_golden, report_readiness
 from inspection.actions.intake import (
     Capture,
     DifferentImageError,
@@ -19,15 +27,18 @@ __all__ = [
     "TriggerGapError",
     "UnknownViewError",
     "activate_golden",
-    "begin_inspection",
+    "add_map",
     "capture",
     "change_mode",
+    "claim_waiting",
     "decide",
     "dispose",
     "draft_golden",
     "hold",
     "hold_or_reject",
     "lock_golden",
+    "release_claims",
+    "report_readiness",
     "set_up_line",
     "sweep",
     "trigger",

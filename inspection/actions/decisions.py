@@ -1,42 +1,85 @@
 """What the model's look means for the part, and the one place that disposes parts."""
 
+import logging
+from collections.abc import Collection
+
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import Person
 from audit.actor import Actor
-from audit.transitions import move
+from audit.durability import carried_commit
+from audit.transitions import IllegalMove, StaleState, move
 from inspection.look import Look
 from inspection.models import Disposition, Inspection, Part
+from inspection.queries import parts_awaiting_inspection
 from inspection.states import Decision, Mode, Outcome, PartState, Reason, Source
-from metrics.thresholds import decision as decision_of
 
 MOST_ATTEMPTS = 3
+_log = logging.getLogger(__name__)
 
 
-def begin_inspection(*, part: Part, actor: Actor) -> bool:
-    """Count an attempt; False if this part has crashed its worker too often and is now held or rejected."""
-    if part.attempts >= MOST_ATTEMPTS:
+def claim_waiting(
+    *, worker: str, limit: int, actor: Actor, besides: Collection[int] = (), only: int | None = None
+) -> list[Part]:
+    """Take waiting parts for this worker, oldest first, and count an attempt each; of two workers one gets a part.
+
+    besides  parts that this worker has in its hands already
+    only     this part and no other
+
+    A part that has crashed its worker three times is held or rejected instead.
+    """
+    claimed = []
+    for part in parts_awaiting_inspection(timezone.now(), besides=besides, only=only)[:limit]:
+        if part.attempts >= MOST_ATTEMPTS:
+            _quarantine(part, actor)
+        elif _claim(part, worker):
+            claimed.append(part)
+    return claimed
+
+
+def _claim(part: Part, worker: str) -> bool:
+    """Compare and swap on the count; a transaction of its own, so that it survives the crash that it counts."""
+    with carried_commit():
+        won = Part.objects.filter(pk=part.pk, state=PartState.CAPTURED, attempts=part.attempts).update(
+            attempts=F("attempts") + 1, claimed_at=timezone.now(), claimed_by=worker
+        )
+    part.attempts += won
+    return won == 1
+
+
+def _quarantine(part: Part, actor: Actor) -> None:
+    try:
         hold_or_reject(
             part=part,
             reason=Reason.INSPECTION_FAILED,
             note=f"{part.attempts} attempts did not end",
             actor=actor,
         )
-        return False
-    # Outside any longer transaction: the count must survive the crash that it counts.
-    Part.objects.filter(pk=part.pk).update(attempts=F("attempts") + 1, rung_at=timezone.now())
-    return True
+    except (StaleState, IllegalMove) as late:
+        _log.info("part %s was decided elsewhere: %s", part.pk, late)
 
 
-@transaction.atomic
+def release_claims(*, worker: str, parts: Collection[int] | None = None) -> int:
+    """Give parts back to the queue: those named, or all that a worker of this name left behind when it died."""
+    mine = Part.objects.filter(state=PartState.CAPTURED, claimed_by=worker, claimed_at__isnull=False)
+    if parts is not None:
+        mine = mine.filter(pk__in=parts)
+    return mine.update(claimed_at=None)
+
+
 def decide(*, part: Part, look: Look, actor: Actor) -> Inspection:
-    """Turn one look into the part's decision: GOOD passes, BAD is rejected, GREY and every problem fail safe."""
-    decision = ""
-    if look.reason == Reason.CLEAR and look.golden is not None:
-        # Raises ValueError for a score that is not finite: NaN is never below a threshold.
-        decision = decision_of(look.score, grey_from=look.golden.grey_from, grey_to=look.golden.grey_to)
+    """Turn one look into the part's decision: GOOD passes, BAD is rejected, GREY and every problem fail safe.
+
+    The commit is carried by the gateway's own, which comes before the PLC hears of it.
+    """
+    with carried_commit():
+        return _decide(part, look, actor)
+
+
+def _decide(part: Part, look: Look, actor: Actor) -> Inspection:
+    decision = look.decision
     score = look.score if decision else None
     # First the move: of two workers on one part the second is told before it writes anything.
     move(
@@ -45,7 +88,7 @@ def decide(*, part: Part, look: Look, actor: Actor) -> Inspection:
         actor=actor,
         details={
             "score": score,
-            "decision": decision,
+            "decision": decision or "",
             "problem": look.problem,
             "golden": look.golden and look.golden.pk,
         },
@@ -54,27 +97,21 @@ def decide(*, part: Part, look: Look, actor: Actor) -> Inspection:
         part=part,
         golden=look.golden,
         score=score,
-        decision=decision,
+        decision=decision or "",
         problem=look.problem[:300],
         map_file=look.map_file,
+        view=look.view,
+        view_scores=look.view_scores if decision else {},
+        defect=look.defect[:64] if decision else "",
         decided_by=actor.name,
         finished_at=timezone.now(),
         latency_ms=look.latency_ms,
     )
     match decision:
-        case Decision.GOOD:
+        case Decision.GOOD | Decision.BAD:
             dispose(
                 part=part,
-                outcome=Outcome.PASS,
-                source=Source.MODEL,
-                reason=Reason.CLEAR,
-                inspection=inspection,
-                actor=actor,
-            )
-        case Decision.BAD:
-            dispose(
-                part=part,
-                outcome=Outcome.REJECT,
+                outcome=Outcome.PASS if decision == Decision.GOOD else Outcome.REJECT,
                 source=Source.MODEL,
                 reason=Reason.CLEAR,
                 inspection=inspection,
@@ -87,6 +124,12 @@ def decide(*, part: Part, look: Look, actor: Actor) -> Inspection:
                 part=part, reason=look.reason, note=look.problem, inspection=inspection, actor=actor
             )
     return inspection
+
+
+def add_map(*, inspection: Inspection, map_file: str) -> None:
+    """The defect map of a part that was decided before its map was kept."""
+    Inspection.objects.filter(pk=inspection.pk, map_file="").update(map_file=map_file)
+    inspection.map_file = map_file
 
 
 def hold_or_reject(

@@ -68,3 +68,14 @@ def activate_golden(
         move(before, GoldenState.RETIRED, actor=actor)
     move(golden, GoldenState.ACTIVE, actor=actor, activated_at=timezone.now(), activated_by=person)
     return golden
+
+
+def report_readiness(
+    *, golden: GoldenConfiguration, actor: Actor, ready: dict[str, Any] | None = None, refused: str = ""
+) -> None:
+    """The worker's word on a configuration that it loaded: what its proof gave, or why it cannot be used.
+
+    The line page and the golden page show the newest word.
+    """
+    with transaction.atomic():
+        record(golden, "refused" if refused else "warmed", actor=actor, details=ready or {"problem": refused})

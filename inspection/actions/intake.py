@@ -9,8 +9,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from audit.actor import Actor
+from audit.durability import carried_commit
 from audit.transitions import move, record
-from inspection import storage
+from inspection import pixels, storage
 from inspection.actions.decisions import hold_or_reject
 from inspection.doorbell import ring_inspection
 from inspection.models import Image, Part, Station
@@ -66,7 +67,7 @@ def trigger(
     found = Part.objects.filter(station=station, epoch=epoch, trigger_seq=trigger_seq).first()
     if found:
         return found
-    with transaction.atomic():
+    with carried_commit():  # the capture's own commit, or the PLC's counter after a power cut, brings it back
         newest = Part.objects.filter(station=station, epoch=epoch).order_by("-trigger_seq").first()
         missed = range(newest.trigger_seq + 1, trigger_seq) if newest else range(0)
         if len(missed) > MOST_MISSED_TRIGGERS:
@@ -134,7 +135,7 @@ def capture(
     earlier = Image.objects.filter(part=part, view=view).first()
     if earlier:
         return _same_or_different(part, earlier, sha256)
-    width, height, problem = _measure(data, station.max_pixels)
+    width, height, problem = _measure(data, sha256, station.max_pixels)
     fields = {
         "view": view,
         "file": storage.write(f"images/{sha256[:2]}/{sha256}", data),
@@ -198,9 +199,11 @@ def _same_or_different(part: Part, earlier: Image, sha256: str) -> Capture:
     return Capture(part, earlier, is_new=False)
 
 
-def _measure(data: bytes, max_pixels: int) -> tuple[int | None, int | None, str]:
+def _measure(data: bytes, sha256: str, max_pixels: int) -> tuple[int | None, int | None, str]:
+    """Width, height and "" of a whole picture, whose pixels the worker on this machine need not decode again."""
     try:
-        pixels = decode(data, max_pixels=max_pixels)
+        picture = decode(data, max_pixels=max_pixels)
     except ImageError as problem:
         return None, None, str(problem)[:300]
-    return pixels.shape[1], pixels.shape[0], ""
+    pixels.offer(sha256, picture)
+    return picture.shape[1], picture.shape[0], ""

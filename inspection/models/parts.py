@@ -38,6 +38,8 @@ class Part(Stateful):
     disposed_at = models.DateTimeField(null=True, blank=True)
     rung_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    claimed_by = models.CharField(max_length=100, blank=True, default="")
 
     class Meta:
         constraints: ClassVar = [
@@ -90,7 +92,11 @@ class Image(models.Model):
 
 
 class Inspection(models.Model):
-    """One look of the model at one part: a score and a decision, or the problem why there is none."""
+    """One look of the model at one part: a score and a decision, or the problem why there is none.
+
+    view    the worst view, whose score counts and whose map is kept; `view_scores` has each view's
+    defect  the likely type of the defect, where the model knows types
+    """
 
     part = models.ForeignKey(Part, on_delete=models.PROTECT, related_name="inspections")
     golden = models.ForeignKey(
@@ -100,6 +106,9 @@ class Inspection(models.Model):
     decision = models.CharField(max_length=8, choices=Decision.choices, blank=True, default="")
     problem = models.CharField(max_length=300, blank=True, default="")
     map_file = models.CharField(max_length=200, blank=True, default="")
+    view = models.CharField(max_length=32, blank=True, default="")
+    view_scores = models.JSONField(default=dict, blank=True)
+    defect = models.CharField(max_length=64, blank=True, default="")
     decided_by = models.CharField(max_length=100)
     finished_at = models.DateTimeField()
     latency_ms = models.JSONField(default=dict)

@@ -1,6 +1,7 @@
 """What a look means for the part, and what can never be."""
 
 import math
+from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -8,6 +9,7 @@ from django.utils import timezone
 
 from audit.transitions import IllegalMove, StaleState
 from inspection import actions
+from inspection.actions.decisions import _claim
 from inspection.look import Look
 from inspection.models import Disposition, FrozenConfigurationError, GoldenConfiguration, Inspection, Part
 from inspection.states import Mode, Outcome, PartState, Reason, Source
@@ -154,11 +156,48 @@ def test_a_line_has_one_active_golden_configuration():
         GoldenConfiguration.objects.filter(pk=first.pk).update(state="active")
 
 
+def claimed(worker="w1", **which):
+    return [
+        part.pk for part in actions.claim_waiting(worker=worker, limit=10, actor=factories.TESTER, **which)
+    ]
+
+
 def test_a_part_that_crashed_its_worker_three_times_is_held():
     part = factories.captured_part()
     for _ in range(3):
-        part.refresh_from_db()
-        assert actions.begin_inspection(part=part, actor=factories.TESTER)
+        assert claimed() == [part.pk]
+        assert actions.release_claims(worker="w1") == 1  # the worker died and started again
+    assert claimed() == []
     part.refresh_from_db()
-    assert not actions.begin_inspection(part=part, actor=factories.TESTER)
     assert (part.state, part.hold_reason) == ("held", Reason.INSPECTION_FAILED)
+
+
+def test_a_part_in_one_workers_hands_is_not_given_to_another():
+    part = factories.captured_part()
+    assert claimed("w1") == [part.pk]
+    assert claimed("w2") == []
+    assert actions.release_claims(worker="w2") == 0
+    Part.objects.update(claimed_at=timezone.now() - timedelta(minutes=1))  # w1 must be dead
+    assert claimed("w2") == [part.pk]
+
+
+def test_of_two_workers_that_see_the_same_part_one_gets_it():
+    part = factories.captured_part()
+    seen = Part.objects.get()
+    assert claimed("w1") == [part.pk]
+    assert not _claim(seen, "w2")
+
+
+def test_what_a_worker_has_in_its_hands_is_not_claimed_again():
+    one, two = factories.captured_part(), factories.captured_part()
+    assert claimed(besides=[one.pk]) == [two.pk]
+    assert claimed(only=two.pk) == []
+
+
+def test_a_map_kept_after_the_decision_never_replaces_one():
+    part = factories.captured_part()
+    inspection = actions.decide(part=part, look=Look(Reason.NO_MODEL, problem="none"), actor=factories.TESTER)
+    actions.add_map(inspection=inspection, map_file="maps/a.png")
+    actions.add_map(inspection=inspection, map_file="maps/b.png")
+    inspection.refresh_from_db()
+    assert inspection.map_file == "maps/a.png"

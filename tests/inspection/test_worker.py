@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from inspection import actions, storage, tasks
 from inspection.models import GoldenConfiguration, Image
 from inspection.states import Reason
-from inspection.worker import Eye
+from inspection.worker.eye import Eye
 from tests import factories
 from vision import model_file
 from vision.families import new_predictor
@@ -47,7 +47,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _fresh_eye():
-    tasks.eye.cache_clear()
+    tasks.eye_here.cache_clear()
 
 
 def station_with(model: Path, **golden):
@@ -69,7 +69,7 @@ def test_a_part_is_scored_under_the_active_golden_configuration(model):
     assert (part.state, inspection.decision) == ("disposed", "GOOD")
     assert 0 <= inspection.score <= 1
     assert storage.read(inspection.map_file).startswith(b"\x89PNG")
-    assert {"load", "decode", "forward", "map"} <= set(inspection.latency_ms)
+    assert set(inspection.latency_ms) == {"load", "decode", "prepare", "wait", "forward", "finish"}
 
 
 def test_the_same_image_gives_the_same_score_bit_for_bit(model):
@@ -171,4 +171,4 @@ def test_another_golden_configuration_is_taken_up_at_the_next_part(model):
 def test_the_warm_up_survives_a_line_without_a_model(model):
     factories.station()
     station_with(model)
-    Eye().warm_up()
+    Eye(actor=factories.TESTER).warm_up()

@@ -61,9 +61,16 @@ def test_a_corrupt_file_with_the_right_hash_is_still_refused(tmp_path, content):
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
-        ('{"format": 2, "family": "oracle", "metadata": {}}', "No model family is called 'oracle'"),
+        (
+            '{"format": 2, "family": "oracle", "metadata": {}, "reference_scores": []}',
+            "No model family is called 'oracle'",
+        ),
         ('{"format": 1, "family": "patchcore", "metadata": {}}', "another format"),
-        ('{"format": 2, "family": "patchcore", "metadata": {}}', "cannot be used"),
+        ('{"format": 2, "family": "patchcore", "metadata": {}, "reference_scores": []}', "cannot be used"),
+        (
+            '{"format": 2, "family": "patchcore", "metadata": {}, "reference_scores": [0.5]}',
+            "another format",
+        ),
         ("[]", "another format"),
     ],
 )

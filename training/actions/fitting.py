@@ -68,7 +68,7 @@ def fit_and_judge(run: Run, report: Reporter) -> Fitted:
     }
     return Fitted(
         model_name=f"{run.family} on {run.dataset_version}, run {run.pk}"[:100],
-        model_sha256=_keep(predictor),
+        model_sha256=_keep(predictor, learning.references_of(judges, scores)),
         preprocessing=predictor.preprocessing,
         grey_from=proposed.grey_from,
         grey_to=proposed.grey_to,
@@ -173,8 +173,8 @@ def _has_good(samples: list[Sample]) -> bool:
     return any(not sample.is_bad for sample in samples)
 
 
-def _keep(predictor: Predictor) -> str:
+def _keep(predictor: Predictor, references: list[Image]) -> str:
     with tempfile.TemporaryDirectory(dir=settings.DATA_DIR, prefix="model-") as folder:
         path = Path(folder) / "model.safetensors"
-        model_file.save(predictor, path)
+        model_file.save(predictor, path, references=references)
         return storage.keep_model(path)

@@ -14,7 +14,7 @@ from vision.device import choose_device
 from vision.families import FAMILIES, new_predictor
 from vision.folder import FolderImage, read_folder, read_mask
 from vision.images import decode
-from vision.predictor import Example
+from vision.predictor import Example, Image
 
 
 class Command(BaseCommand):
@@ -27,19 +27,28 @@ class Command(BaseCommand):
         parser.add_argument("--family", default="patchcore", choices=sorted(FAMILIES))
         parser.add_argument("--out", required=True, help="name of the model")
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--option",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="set one of the family's options; may be given several times",
+        )
 
-    def handle(self, *, images: Path, family: str, out: str, seed: int, **options: Any) -> None:
+    def handle(
+        self, *, images: Path, family: str, out: str, seed: int, option: list[str], **options: Any
+    ) -> None:
         try:
             named.path_of(out)
-            known = self._fit(images, family, out, seed)
+            known = self._fit(images, family, out, seed, _options(option))
         except (LearningError, ValueError, OSError) as problem:
             raise CommandError(str(problem)) from problem
         self.stdout.write(json.dumps(known))
 
-    def _fit(self, images: Path, family: str, out: str, seed: int) -> dict[str, Any]:
+    def _fit(self, images: Path, family: str, out: str, seed: int, chosen: dict[str, str]) -> dict[str, Any]:
         device = choose_device(settings.DEVICE)
         weights = Path(settings.WEIGHTS_DIR) if settings.WEIGHTS_DIR else None
-        predictor = new_predictor(family, device=device, weights_folder=weights)
+        predictor = new_predictor(family, device=device, weights_folder=weights, options=chosen)
         pictures = [picture for picture in read_folder(images) if picture.split == "train"]
         divided = learning.divide([_sample(picture, predictor.preprocessing) for picture in pictures])
         began, say = time.monotonic(), _Progress(self)
@@ -54,17 +63,28 @@ class Command(BaseCommand):
             "n_bad": len(divided.bad),
             "n_calibrating": len(divided.calibrating),
             "fit_s": fit_s,
+            "options": chosen,
             "preprocessing": predictor.preprocessing,
             "grey_from": None,
             "grey_to": None,
         }
+        references: list[Image] = []
         if divided.calibrating:
             scores = learning.scores_of(
                 predictor, divided.calibrating, progress=say, doing="Drawing the thresholds"
             )
             drawn = learning.thresholds_of(scores, divided.calibrating)
             figures |= {"grey_from": drawn.grey_from, "grey_to": drawn.grey_to}
-        return named.keep(out, predictor, figures)
+            references = learning.references_of(divided.calibrating, scores)
+        return named.keep(out, predictor, figures, references=references)
+
+
+def _options(words: list[str]) -> dict[str, str]:
+    """Raises ValueError for a word without `=`."""
+    for word in words:
+        if "=" not in word:
+            raise ValueError(f"An option is written NAME=VALUE, not {word!r}.")
+    return dict(word.split("=", 1) for word in words)
 
 
 def _sample(picture: FolderImage, preprocessing: dict[str, Any]) -> Sample:
