@@ -18,7 +18,6 @@ from torch import nn
 from vision.predictor import Image
 from vision.runtime.engine import Engine, EngineError
 from vision.runtime.export import Parity, parity, to_onnx
-from vision.runtime.int8 import HeldOut, judge, quantised
 from vision.runtime.machine import device_name, device_of, library_versions
 from vision.runtime.measure import look_times
 from vision.runtime.memory import CorruptMemoryError, Memory, Remembered
@@ -32,6 +31,23 @@ ROUNDS, MOST_MEASURING_S = 15, 10.0
 INT8 = "ONNX Runtime int8 on cpu"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Real parts that the model has not learned from; they decide whether 8-bit arithmetic is admitted.
+
+    calibrating           give the range of each layer
+    good, bad             judge; no image is in `calibrating` too
+    max_auroc_loss        largest loss of the area under the ROC curve
+    max_score_difference  largest move of one part's score
+    """
+
+    calibrating: Sequence[Image]
+    good: Sequence[Image]
+    bad: Sequence[Image]
+    max_auroc_loss: float = 0.002
+    max_score_difference: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -215,14 +231,13 @@ class _Workshop:
     def _builders(self, *, also_int8: bool = False) -> dict[str, Callable[[], Engine]]:
         """By name, every runtime that is worth a try on this device.
 
-        Imported where they are used: each library takes part of a second to load, and torch may be all that runs.
+        They are imported where they are used: each library takes part of a second to load, and a start with a kept
+        choice needs one of them.
         """
         if self._device == "cuda":
             return {**self._lower_precisions(), **self._onnx_runtimes()}
-        from vision.runtime.openvino_engine import OpenVinoEngine
-
         builders = self._onnx_runtimes()
-        builders["OpenVINO on cpu"] = lambda: OpenVinoEngine(self._float32())
+        builders["OpenVINO on cpu"] = self._openvino
         if self._held_out is not None or also_int8:
             builders[INT8] = self._int8_engine
         return builders
@@ -245,7 +260,13 @@ class _Workshop:
         ]
         return {engine.name: lambda engine=engine: engine for engine in engines}  # type: ignore[misc]
 
+    def _openvino(self) -> Engine:
+        from vision.runtime.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(self._float32())
+
     def _int8_engine(self) -> Engine:
+        from vision.runtime.int8 import quantised
         from vision.runtime.onnx_engine import OnnxEngine
 
         if "int8" not in self._onnx:
@@ -282,6 +303,8 @@ class _Workshop:
         held = self._held_out
         if name != INT8 or held is None:
             return MAX_SCORE_DIFFERENCE
+        from vision.runtime.int8 import judge
+
         good, bad = ([self._predictor.begin(image) for image in kind] for kind in (held.good, held.bad))
         judgement = judge(
             self._reference,

@@ -5,6 +5,7 @@ them all at once, from and into buffers that stay where they are.
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,9 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from vision.runtime.batches import FIXED_BATCH, in_fixed_batches, run_halving
+from vision.runtime.batches import FIXED_BATCH, in_fixed_batches, is_out_of_memory, run_halving
 from vision.runtime.engine import Raw, Tiles
-from vision.runtime.torch_engine import outputs_of
+from vision.runtime.torch_engine import outputs_of, torch_errors
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class CudaEngine:
         self._record = record or Graph
         self._recorded: dict[tuple[int, ...], Recorded] = {}
         self._weights: tuple[int, ...] = ()
+        # cuBLAS sums in another order when streams share its workspace; read when its first handle is made.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         self._alone = threading.Lock()  # the buffers of a graph belong to one caller at a time
 
     def run(self, tiles: Sequence[Tiles]) -> list[Raw]:
@@ -71,11 +74,12 @@ class CudaEngine:
 
     def _call(self, tiles: list[Tiles], size: int) -> Raw:
         shape = (size, *tiles[0].shape)
-        if shape not in self._recorded:
-            self._recorded[shape] = self._record(
-                self._network, shape=shape, device=self._device, precision=self._precision
-            )
-        return self._recorded[shape](tiles)
+        with torch_errors(self.name):
+            if shape not in self._recorded:
+                self._recorded[shape] = self._record(
+                    self._network, shape=shape, device=self._device, precision=self._precision
+                )
+            return self._recorded[shape](tiles)
 
     def _forget_moved_weights(self) -> None:
         """A graph reads the addresses it was recorded with; weights put elsewhere need a new one."""
@@ -102,15 +106,12 @@ class Graph:
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._given = torch.empty(shape, pin_memory=True, memory_format=torch.channels_last)
         self._batch = torch.zeros(shape, device=device).contiguous(memory_format=torch.channels_last)
-        self._graph = torch.cuda.CUDAGraph()
         self._stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(self._stream):
             for _ in range(3):  # libraries choose their kernels and workspaces before anything is recorded
-                self._forward()
+                self._outputs = self._forward()
         self._stream.synchronize()
-        # thread_local: another model may answer in another thread while this one is being recorded.
-        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
-            self._outputs = self._forward()
+        self._graph = self._recorded()
         self._answers = [torch.empty(output.shape, pin_memory=True) for output in self._outputs]
 
     @torch.inference_mode()
@@ -121,11 +122,30 @@ class Graph:
         with torch.cuda.stream(self._stream):
             self._batch[:count].copy_(self._given[:count], non_blocking=True)
             self._batch[count:].zero_()
-            self._graph.replay()
+            if self._graph is None:
+                self._outputs = self._forward()
+            else:
+                self._graph.replay()
             for answer, output in zip(self._answers, self._outputs, strict=True):
                 answer[:count].copy_(output[:count], non_blocking=True)
         self._stream.synchronize()
         return tuple(answer[:count].numpy().copy() for answer in self._answers)
+
+    def _recorded(self) -> torch.cuda.CUDAGraph | None:
+        """The graph, or None for a network that waits for the GPU on its way: that runs kernel by kernel."""
+        graph = torch.cuda.CUDAGraph()
+        try:
+            # thread_local: another model may answer in another thread while this one is being recorded.
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                self._outputs = self._forward()
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            _log.warning("this network cannot be recorded and runs kernel by kernel: %s", error)
+            with torch.cuda.stream(self._stream):
+                self._outputs = self._forward()
+            return None
+        return graph
 
     def _forward(self) -> list[Tensor]:
         with fixed_arithmetic(self._precision):

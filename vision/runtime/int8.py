@@ -20,26 +20,8 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from sklearn.metrics import roc_auc_score
 
-from vision.predictor import Image
 from vision.runtime.engine import Engine, EngineError, Tiles
 from vision.staged import Begun
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Real parts that the model has not learned from.
-
-    calibrating           give the range of each layer
-    good, bad             judge; no image is in `calibrating` too
-    max_auroc_loss        largest loss of the area under the ROC curve
-    max_score_difference  largest move of one part's score
-    """
-
-    calibrating: Sequence[Image]
-    good: Sequence[Image]
-    bad: Sequence[Image]
-    max_auroc_loss: float = 0.002
-    max_score_difference: float = 0.02
 
 
 @dataclass(frozen=True)

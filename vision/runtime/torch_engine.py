@@ -1,13 +1,14 @@
 """The network as torch runs it: the reference that every other runtime is held against."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vision.runtime.batches import one_image_a_call
-from vision.runtime.engine import Engine, Raw, Tiles
+from vision.runtime.batches import is_out_of_memory, one_image_a_call
+from vision.runtime.engine import Engine, EngineError, Raw, Tiles
 
 
 class TorchEngine:
@@ -23,8 +24,22 @@ class TorchEngine:
 
     @torch.inference_mode()
     def _call(self, tiles: Tiles) -> Raw:
-        batch = torch.from_numpy(tiles).to(self._device).contiguous(memory_format=torch.channels_last)
-        return tuple(output.float().cpu().numpy() for output in outputs_of(self._network(batch)))
+        with torch_errors(self.name):
+            batch = torch.from_numpy(tiles).to(self._device).contiguous(memory_format=torch.channels_last)
+            return tuple(output.float().cpu().numpy() for output in outputs_of(self._network(batch)))
+
+
+@contextmanager
+def torch_errors(name: str) -> Iterator[None]:
+    """Torch says everything by RuntimeError; the worker wants to know that it was the engine, and of memory by itself."""
+    try:
+        yield
+    except EngineError:
+        raise
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise EngineError(f"{name} failed: {str(error).strip().split(chr(10), 1)[0]}") from error
 
 
 def outputs_of(answer: Any) -> tuple[Tensor, ...]:
