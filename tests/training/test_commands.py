@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -58,3 +59,47 @@ def test_an_unknown_model_is_refused_with_a_sentence(tmp_path):
 def test_a_model_name_never_leaves_its_folder(tmp_path, name):
     with pytest.raises(CommandError, match="A model name"):
         called("fit_model", images=tmp_path, family="patchcore", out=name)
+
+
+def written(path, plan) -> Path:
+    path.write_text(json.dumps(plan), encoding="utf-8")
+    return path
+
+
+FLIPS = {"copies": 1, "allowed": {"flip_horizontal": True, "flip_vertical": True}}
+
+
+def test_a_plan_adds_copies_to_what_is_learned_and_the_figures_still_count_photographs(tmp_path):
+    folder = steps.folder_of(tmp_path / "discs", good=44)
+    plain = called("fit_model", images=folder, family="patchcore", out="plain")
+    grown = called(
+        "fit_model", images=folder, family="patchcore", out="grown", augment=written(tmp_path / "p", FLIPS)
+    )
+
+    assert grown["augment"]["copies"] == 1
+    assert plain["augment"] is None
+    assert (grown["n_good"], grown["n_calibrating"]) == (plain["n_good"], plain["n_calibrating"])
+    assert grown["n_calibrating"] >= 10
+    assert grown["sha256"] != plain["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("good", "plan", "sentence"),
+    [
+        (12, FLIPS, "Too few good parts of their own groups"),
+        (12, {"synthetic_bad": 5}, "patchcore learns from good parts alone"),
+        (1, {"copies": 3}, "is no augmentation plan: Copies are asked for, but nothing is allowed"),
+        (1, ["copies"], "is no augmentation plan: An augmentation plan is an object"),
+    ],
+)
+def test_a_plan_that_cannot_be_carried_out_is_refused_with_a_sentence(tmp_path, good, plan, sentence):
+    folder = steps.folder_of(tmp_path / "discs", good=good)
+    with pytest.raises(CommandError, match=sentence):
+        called("fit_model", images=folder, family="patchcore", out="x", augment=written(tmp_path / "p", plan))
+
+
+def test_a_plan_file_that_is_no_json_is_refused_with_a_sentence(tmp_path):
+    file = tmp_path / "plan.json"
+    file.write_text("copies: 3", encoding="utf-8")
+    with pytest.raises(CommandError, match="is no augmentation plan"):
+        called("fit_model", images=tmp_path, family="patchcore", out="x", augment=file)

@@ -10,7 +10,6 @@ from vision.augment.allowed import AllowedRange, known_names
 from vision.augment.geometric import moved
 from vision.augment.photometric import relit
 from vision.augment.synthesis import (
-    KINDS,
     REAL,
     check_kinds,
     check_paintable,
@@ -29,14 +28,16 @@ class AugmentPlan:
 
     copies             changed copies of each example, good and bad alike, within `allowed`
     synthetic_bad      bad parts made of good ones, in all
-    kinds              of defects, of `vision.augment.KINDS`; "real" is left out where no defect was painted
+    kinds              of defects, of `vision.augment.KINDS`. By default "real" alone: drawn ones helped only where
+                       no bad part was known (docs/performance.md). Beside others "real" is left out where no
+                       defect was painted
     on_the_part_alone  marks are kept off the background, found by its brightness
     """
 
     copies: int = 0
     allowed: AllowedRange = field(default_factory=AllowedRange)
     synthetic_bad: int = 0
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...] = (REAL,)
     on_the_part_alone: bool = False
 
     def __post_init__(self) -> None:
@@ -51,6 +52,10 @@ class AugmentPlan:
                 "Copies are asked for, but nothing is allowed to change: every copy would be the same."
             )
         check_kinds(self.kinds)
+
+    @property
+    def makes_any(self) -> bool:
+        return bool(self.copies or self.synthetic_bad)
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "kinds": list(self.kinds)}
@@ -84,7 +89,7 @@ def grown(examples: Sequence[Example], plan: AugmentPlan, seed: int) -> list[Exa
     Only for what is learned from: call it after every hold-out, on the side that is taught. Made pictures say nothing
     about how a model does. Where anything is made, examples without a group get one of their own, which their copies share.
     """
-    if not plan.copies and not plan.synthetic_bad:
+    if not plan.makes_any:
         return list(examples)
     named = [
         each if each.group else replace(each, group=f"alone {number}") for number, each in enumerate(examples)

@@ -54,6 +54,11 @@ def test_no_hold_out_splits_a_part_from_what_was_made_of_it():
     assert not {each.group for each in taught} & {each.group for each in held}
 
 
+def test_unless_others_are_named_defects_are_real_ones():
+    made = grown(parts(), AugmentPlan(synthetic_bad=3), 0)[4:]
+    assert {each.defect for each in made} == {"synthetic:real"}
+
+
 def test_real_defects_are_left_out_where_none_was_painted():
     made = grown(parts()[:3], AugmentPlan(synthetic_bad=4, kinds=("real", "dent")), 0)[3:]
     assert {each.defect for each in made} == {"synthetic:dent"}

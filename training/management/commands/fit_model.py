@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from training import learning, named
-from training.learning import LearningError, Sample
+from training.learning import Division, LearningError, Sample
+from vision.augment import AugmentPlan, grown
 from vision.device import choose_device
 from vision.families import FAMILIES, new_predictor
 from vision.folder import FolderImage, read_folder, read_mask
@@ -34,25 +36,47 @@ class Command(BaseCommand):
             metavar="NAME=VALUE",
             help="set one of the family's options; may be given several times",
         )
+        parser.add_argument(
+            "--augment",
+            type=Path,
+            metavar="FILE.json",
+            help="a plan of changed copies and synthetic bad parts to learn from as well (docs/performance.md: seldom)",
+        )
 
     def handle(
-        self, *, images: Path, family: str, out: str, seed: int, option: list[str], **options: Any
+        self,
+        *,
+        images: Path,
+        family: str,
+        out: str,
+        seed: int,
+        option: list[str],
+        augment: Path | None = None,
+        **options: Any,
     ) -> None:
         try:
             named.path_of(out)
-            known = self._fit(images, family, out, seed, _options(option))
+            known = self._fit(images, family, out, seed, _options(option), _plan(augment))
         except (LearningError, ValueError, OSError) as problem:
             raise CommandError(str(problem)) from problem
         self.stdout.write(json.dumps(known))
 
-    def _fit(self, images: Path, family: str, out: str, seed: int, chosen: dict[str, str]) -> dict[str, Any]:
+    def _fit(
+        self,
+        images: Path,
+        family: str,
+        out: str,
+        seed: int,
+        chosen: dict[str, str],
+        plan: AugmentPlan,
+    ) -> dict[str, Any]:
         device = choose_device(settings.DEVICE)
         weights = Path(settings.WEIGHTS_DIR) if settings.WEIGHTS_DIR else None
         predictor = new_predictor(family, device=device, weights_folder=weights, options=chosen)
         pictures = [picture for picture in read_folder(images) if picture.split == "train"]
         divided = learning.divide([_sample(picture, predictor.preprocessing) for picture in pictures])
         began, say = time.monotonic(), _Progress(self)
-        learning.fit(predictor, divided, seed=seed, progress=say)
+        learning.fit(predictor, _grown(divided, plan, family=family, seed=seed), seed=seed, progress=say)
         fit_s = round(time.monotonic() - began, 2)
         figures = {
             "model": out,
@@ -64,6 +88,7 @@ class Command(BaseCommand):
             "n_calibrating": len(divided.calibrating),
             "fit_s": fit_s,
             "options": chosen,
+            "augment": plan.as_json() if plan.makes_any else None,
             "preprocessing": predictor.preprocessing,
             "grey_from": None,
             "grey_to": None,
@@ -85,6 +110,42 @@ def _options(words: list[str]) -> dict[str, str]:
         if "=" not in word:
             raise ValueError(f"An option is written NAME=VALUE, not {word!r}.")
     return dict(word.split("=", 1) for word in words)
+
+
+def _plan(file: Path | None) -> AugmentPlan:
+    """Raises ValueError with a sentence for a file that is no plan, OSError where it cannot be read."""
+    if file is None:
+        return AugmentPlan()
+    try:
+        return AugmentPlan.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as problem:
+        raise ValueError(f"{file} is no augmentation plan: {problem}") from problem
+
+
+def _grown(divided: Division, plan: AugmentPlan, *, family: str, seed: int) -> Division:
+    """The learning side with what the plan makes of it; who calibrates stays as photographed.
+
+    A family calibrates itself first on examples that it keeps out, and made ones would be among them. So real parts
+    must be set apart to calibrate it anew; raises LearningError where they are too few.
+    """
+    if not plan.makes_any:
+        return divided
+    if plan.synthetic_bad and FAMILIES[family].learns_from == "good parts":
+        raise LearningError(
+            f"{family} learns from good parts alone: synthetic bad ones would teach it nothing."
+        )
+    if not divided.calibrating:
+        raise LearningError(
+            "Too few good parts of their own groups are here to calibrate on, and pictures that were made must not: "
+            "add good parts or leave the augmentation away."
+        )
+    examples = grown([sample.example for sample in [*divided.good, *divided.bad]], plan, seed)
+    samples = [Sample(example, is_held_out=False, is_graded=False) for example in examples]
+    return replace(
+        divided,
+        good=[sample for sample in samples if not sample.is_bad],
+        bad=[sample for sample in samples if sample.is_bad],
+    )
 
 
 def _sample(picture: FolderImage, preprocessing: dict[str, Any]) -> Sample:
