@@ -5,7 +5,8 @@ networks and sources stand in `vision.models.detector_networks`. The evidence th
 strongest box; calibrated on parts that were kept out, it is the score. A detector knows what was painted and nothing
 else: what nobody has painted yet is for the families that learn from good parts.
 
-The two-stage families are tested on the CPU for a step and a look; training them for real is for CUDA.
+The two-stage families are tested on the CPU for a step and a look; training them for real is for CUDA, which runs
+the same lines on torchvision's compiled operators.
 """
 
 from abc import ABC

@@ -62,7 +62,7 @@ def painted(example: Example, pixels: NDArray[np.float32], *, types: Sequence[st
     """
     size = pixels.shape[-1]
     masks = instances(example.mask, size=size) if example.is_bad and example.mask is not None else []
-    label = types.index(example.defect) if len(types) > 1 else 0
+    label = types.index(example.defect) if masks and len(types) > 1 else 0
     return Painted(
         pixels,
         np.array([_box(mask) for mask in masks], dtype=np.float32).reshape(-1, 4),
