@@ -3,6 +3,11 @@
 Source: Roth et al., Towards Total Recall in Industrial Anomaly Detection (arXiv:2106.08265), sections 3.1-3.3:
 locally aware patch features, greedy coreset, distance to the nearest neighbour in the memory bank.
 
+Two views of a part (option `view`):
+square      the whole image stretched to 224x224, blocks 4 and 10: fine cells, small defects on plain surfaces
+true_shape  the image's aspect and one scale for all, each image at the same brightness and contrast, and deeper
+            blocks (7, 10, 14): for textured surfaces, parts of several shapes, changing light (docs/accuracy.md)
+
 It learns from good parts only. Graded bad parts, if there are enough, set the line from distance to probability.
 """
 
@@ -16,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate
 
 from vision.holdout import hold_out
 from vision.maps import robust_maximum
@@ -27,10 +33,13 @@ from vision.models.backbone import (
     load_backbone,
 )
 from vision.models.calibration import Calibration
+from vision.models.canvas import MOST_PX, STEP_PX, Canvas
 from vision.models.coreset import greedy_coreset, squared_distances
+from vision.models.trunk import Trunk
 from vision.options import read_options
 from vision.predictor import (
     Example,
+    FloatMap,
     Image,
     NotFittedError,
     Prediction,
@@ -47,32 +56,84 @@ GRID = 28
 POOL_SIZE = 40_000  # patches the coreset chooses from; bounds memory and time whatever the number of images
 
 
+VIEWS = ("square", "true_shape")
+DEEP_LEVELS = (7, 10, 14)  # 80 and 112 channels at H/16, 192 at H/32
+DEEP_CHANNELS = 384
+
+
 @dataclass(frozen=True)
 class PatchCoreOptions:
-    """bank_size: good patches kept; the time of a look grows with it."""
+    """What one may set.
+
+    bank_size  good patches kept; the time of a look grows with it
+    view       "square" or "true_shape"
+    input_px   true_shape only: side of the square with as many pixels as the median image gets
+    """
 
     bank_size: int = 2000
+    view: str = "square"
+    input_px: int = INPUT_PX
 
     def __post_init__(self) -> None:
         if self.bank_size < 1:
             raise ValueError(f"bank_size is at least 1, not {self.bank_size}.")
+        if self.view not in VIEWS:
+            raise ValueError(f"view is one of {', '.join(VIEWS)}, not {self.view!r}.")
+        if not STEP_PX <= self.input_px <= MOST_PX:
+            raise ValueError(f"input_px lies between {STEP_PX} and {MOST_PX}, not at {self.input_px}.")
+        if self.view == "square" and self.input_px != INPUT_PX:
+            raise ValueError(f"The square view has {INPUT_PX} pixels; input_px is for true_shape.")
+
+
+class SquarePatches(nn.Module):
+    """Batch Nx3x224x224 -> Nx28x28x152: blocks 4 and 10, each cell averaged with its neighbours."""
+
+    channels = PATCH_CHANNELS
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, batch: Tensor) -> Tensor:
+        patches: Tensor = self.backbone(batch).patches
+        return patches.reshape(-1, GRID, GRID, PATCH_CHANNELS)
+
+
+class DeepPatches(nn.Module):
+    """Batch Nx3xHxW -> Nx(H/16)x(W/16)x384: blocks 7, 10 and 14, each cell averaged with its neighbours."""
+
+    channels = DEEP_CHANNELS
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.trunk = Trunk(backbone, levels=DEEP_LEVELS)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        levels = [
+            avg_pool2d(level, kernel_size=3, stride=1, padding=1, count_include_pad=False)
+            for level in self.trunk(batch)
+        ]
+        size = levels[0].shape[-2:]
+        levels[-1] = interpolate(levels[-1], size=size, mode="bilinear")
+        return torch.cat(levels, dim=1).permute(0, 2, 3, 1).contiguous()
 
 
 class PatchDistances(nn.Module):
-    """Batch Nx3x224x224 -> Nx28x28: distance of each cell's patch to the nearest row of the bank."""
+    """Batch -> NxRxC, one number a cell: distance of its patch to the nearest row of the bank."""
 
     bank: Tensor
     bank_norms: Tensor
 
-    def __init__(self, backbone: Backbone, bank: Tensor) -> None:
+    def __init__(self, patches: SquarePatches | DeepPatches, bank: Tensor) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.patches = patches
         self.register_buffer("bank", bank)
         self.register_buffer("bank_norms", (bank * bank).sum(dim=1))
 
     def forward(self, batch: Tensor) -> tuple[Tensor]:
-        patches = self.backbone(batch).patches
-        return (squared_distances(patches, self.bank, self.bank_norms).sqrt().reshape(-1, GRID, GRID),)
+        seen = self.patches(batch)
+        found = squared_distances(seen.flatten(1, 2), self.bank, self.bank_norms)
+        return (found.sqrt().reshape(seen.shape[:3]),)
 
 
 class PatchCore(Staged):
@@ -84,6 +145,8 @@ class PatchCore(Staged):
         super().__init__(backbone, device=device)
         self._backbone = backbone
         self._options = options
+        self._patches = SquarePatches(backbone) if options.view == "square" else DeepPatches(backbone)
+        self._canvas: Canvas | None = None
         self._bank: Tensor | None = None
         self._calibration: Calibration | None = None
 
@@ -97,6 +160,15 @@ class PatchCore(Staged):
 
     @property
     def preprocessing(self) -> dict[str, Any]:
+        """For true_shape the canvas too, once the good parts have told how large it must be."""
+        if self._options.view == "true_shape":
+            known = {"canvas": self._canvas.as_json()} if self._canvas else {}
+            return {
+                "colour": "RGB",
+                "resize": "one scale, aspect kept, in the upper left corner of the canvas",
+                "contrast": "each image to mean 0 and standard deviation 0.4",
+                **known,
+            }
         return {
             "colour": "RGB",
             "input_px": [INPUT_PX, INPUT_PX],
@@ -117,11 +189,15 @@ class PatchCore(Staged):
             raise ValueError(f"PatchCore needs at least 5 good parts to learn from, not {len(good)}.")
         taught, held = hold_out(good, share=0.2, most=100, seed=seed)
         rng = np.random.default_rng(seed)
-        per_image = max(1, min(GRID * GRID, POOL_SIZE // len(taught)))
+        per_image = max(1, POOL_SIZE // len(taught))
+        if self._options.view == "true_shape":
+            sizes = [(example.pixels.shape[0], example.pixels.shape[1]) for example in taught]
+            self._canvas = Canvas.of(sizes, input_px=self._options.input_px)
         pool = []
         for number, example in enumerate(taught, start=1):
-            chosen = torch.from_numpy(rng.permutation(GRID * GRID)[:per_image]).to(self.device)
-            pool.append(self._patches(example.pixels)[chosen])
+            rows = self._rows(example.pixels)
+            chosen = torch.from_numpy(rng.permutation(len(rows))[:per_image]).to(self.device)
+            pool.append(rows[chosen])
             progress(0.8 * number / len(taught), f"Looked at {number} of {len(taught)} good parts")
         progress(0.8, "Choosing the memory bank")
         self._set_bank(greedy_coreset(torch.cat(pool)[:POOL_SIZE], size=self._options.bank_size, seed=seed))
@@ -135,11 +211,13 @@ class PatchCore(Staged):
         self._calibration = Calibration.of(self._evidence(good), self._evidence(bad))
 
     def prepare(self, image: Image) -> Tiles:
-        return prepare(image).transpose(2, 0, 1)[None]
+        if self._options.view == "square":
+            return prepare(image).transpose(2, 0, 1)[None]
+        return self._fitted_canvas().lay(image)
 
     def finish(self, raw: Raw, *, height: int, width: int) -> Prediction:
         calibration = self._fitted_calibration()
-        distances = raw[0][0]
+        distances = self._of_image(raw, height=height, width=width)
         score = calibration.probability(robust_maximum(distances))
         return Prediction(float(score), calibration.probability(distances).astype(np.float32))
 
@@ -149,7 +227,8 @@ class PatchCore(Staged):
         tensors = {f"backbone.{name}": value for name, value in backbone_tensors(self._backbone).items()}
         tensors["bank"] = self._bank.cpu().numpy()
         calibration = self._fitted_calibration().as_json()
-        return State(tensors, {"preprocessing": self.preprocessing, "calibration": calibration})
+        metadata = {"preprocessing": self.preprocessing, "calibration": calibration}
+        return State(tensors, metadata)
 
     @classmethod
     def from_state(cls, state: State, *, device: str) -> Self:
@@ -157,25 +236,29 @@ class PatchCore(Staged):
         try:
             backbone = backbone_from_tensors(tensors_under(tensors, prefix="backbone"), device=device)
             bank = torch.from_numpy(np.array(tensors["bank"]))
-            predictor = cls(backbone, device=device, options=PatchCoreOptions(bank_size=max(1, len(bank))))
+            canvas = metadata["preprocessing"].get("canvas")
+            view = "square" if canvas is None else "true_shape"
+            options = PatchCoreOptions(bank_size=max(1, len(bank)), view=view)
+            predictor = cls(backbone, device=device, options=options)
+            predictor._canvas = None if canvas is None else Canvas.from_json(canvas)
             if predictor.preprocessing != metadata["preprocessing"]:
                 raise ValueError("The model was made with another preprocessing than this version has.")
             predictor._set_bank(bank)
             predictor._calibration = Calibration.from_json(metadata["calibration"])
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"The model's state is not whole: {error}.") from error
         return predictor
 
     def _set_bank(self, bank: Tensor) -> None:
         if (
             bank.ndim != 2
-            or bank.shape[1] != PATCH_CHANNELS
+            or bank.shape[1] != self._patches.channels
             or len(bank) == 0
             or not bool(torch.isfinite(bank).all())
         ):
-            raise ValueError("The memory bank must be finite rows of 152 numbers.")
+            raise ValueError(f"The memory bank must be finite rows of {self._patches.channels} numbers.")
         self._bank = bank.to(self.device, torch.float32).contiguous()
-        self.network = PatchDistances(self._backbone, self._bank)
+        self.network = PatchDistances(self._patches, self._bank)
 
     def _fitted_calibration(self) -> Calibration:
         if self._calibration is None:
@@ -186,15 +269,34 @@ class PatchCore(Staged):
         """The robust maximum of the distances of each picture; raises NotFittedError before `fit`."""
         if self._bank is None:
             raise NotFittedError("This PatchCore has not been fitted yet.")
-        raws = (self.engine.run([self.prepare(example.pixels)])[0] for example in examples)
-        return np.array([robust_maximum(raw[0][0]) for raw in raws], dtype=np.float64)
+        worst = []
+        for example in examples:
+            (raw,) = self.engine.run([self.prepare(example.pixels)])
+            height, width = example.pixels.shape[:2]
+            worst.append(robust_maximum(self._of_image(raw, height=height, width=width)))
+        return np.array(worst, dtype=np.float64)
+
+    def _of_image(self, raw: Raw, *, height: int, width: int) -> FloatMap:
+        """The cells that the image covers: what lies beside it on the canvas is no part of it."""
+        if self._options.view == "square":
+            return raw[0][0]
+        rows, columns = self._fitted_canvas().cells(height=height, width=width)
+        return raw[0][0][:rows, :columns]
+
+    def _fitted_canvas(self) -> Canvas:
+        if self._canvas is None:
+            raise NotFittedError("This PatchCore has not been fitted yet.")
+        return self._canvas
 
     @torch.inference_mode()
-    def _patches(self, image: Image) -> Tensor:
-        """784x152, one row a cell."""
+    def _rows(self, image: Image) -> Tensor:
+        """NxC, one row for each cell of the image."""
         batch = torch.from_numpy(self.prepare(image)).to(self.device)
-        patches: Tensor = self._backbone(batch.contiguous(memory_format=torch.channels_last)).patches
-        return patches[0]
+        patches: Tensor = self._patches(batch.contiguous(memory_format=torch.channels_last))[0]
+        if self._options.view == "true_shape":
+            rows, columns = self._fitted_canvas().cells(height=image.shape[0], width=image.shape[1])
+            patches = patches[:rows, :columns]
+        return patches.flatten(0, 1)
 
 
 def prepare(image: Image) -> NDArray[np.float32]:
