@@ -72,7 +72,9 @@ class Imported(Staged):
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        wanted = self._known().input
+        if self._manifest is None:
+            return {}
+        wanted = self._manifest.input
         whole = "whole image, aspect not kept"
         return {
             "colour": wanted.colour,
