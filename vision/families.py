@@ -60,6 +60,18 @@ FAMILIES = {
             "good parts",
         ),
         Family(
+            "probe",
+            "vision.models.classifier:Probe",
+            "Probe: good or bad, or which defect, by a linear layer on the frozen backbone",
+            "graded parts",
+        ),
+        Family(
+            "unet",
+            "vision.models.unet:UNet",
+            "U-Net: painted defects, pixel by pixel, in tiles at native resolution",
+            "painted labels",
+        ),
+        Family(
             "onnx",
             "vision.models.imported:Imported",
             "Any ONNX file, with a manifest that says what its outputs mean",
