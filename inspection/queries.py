@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from django.db.models import F, Max, Prefetch, Q, QuerySet
 from django.db.models.functions import Coalesce
 
+from audit.models import Event
 from inspection.models import Disposition, GoldenConfiguration, Image, Inspection, Line, Part, Station
 from inspection.states import GoldenState, PartState
 
+WARMED, REFUSED = "warmed", "refused"
 RING_AGAIN_AFTER = timedelta(seconds=3)
 CLAIM_LASTS = timedelta(seconds=30)  # longer than any look; a worker that starts again frees its own at once
 
@@ -19,6 +21,22 @@ def station_by_code(code: str) -> Station | None:
 
 def active_golden(line: Line) -> GoldenConfiguration | None:
     return GoldenConfiguration.objects.filter(line=line, state=GoldenState.ACTIVE).first()
+
+
+def newest_word_on(golden: GoldenConfiguration) -> Event | None:
+    """What the inspect worker last said of this configuration: it is warm (verb WARMED), or refused (REFUSED)."""
+    return newest_words_on([golden.pk]).get(golden.pk)
+
+
+def newest_words_on(golden_ids: Collection[int]) -> dict[int, Event]:
+    """The same for several, in one query; one of which the worker never spoke is left out."""
+    words = Event.objects.filter(
+        subject_kind=GoldenConfiguration._meta.model_name,
+        subject_id__in=golden_ids,
+        verb__in=[WARMED, REFUSED],
+    )
+    newest = words.values("subject_id").annotate(newest=Max("pk")).values("newest")
+    return {word.subject_id: word for word in Event.objects.filter(pk__in=newest)}
 
 
 def next_trigger_seq(station: Station) -> int:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from audit.models import Event
 from inspection.models import GoldenConfiguration
+from inspection.queries import REFUSED
 from inspection.states import GoldenState
 from metrics.rates import Rate
 from training.forms import family_label
@@ -120,10 +122,33 @@ def golden_card(golden: GoldenConfiguration) -> dict[str, Any]:
     }
 
 
-def deciding(cards: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The active ones of golden cards, each with the one that decided before it on its line, or None."""
+def deciding(cards: list[dict[str, Any]], words: dict[int, Event]) -> list[dict[str, Any]]:
+    """The active ones of golden cards, each with the one that decided before it on its line, or None.
+
+    words  what the inspect worker last said, by the id of the golden configuration
+    """
     active = [card for card in cards if card["state"] == GoldenState.ACTIVE]
-    return [{**card, "before": _before(card, cards)} for card in active]
+    return [
+        {**card, "before": _before(card, cards), "worker": worker_words(words.get(card["id"]))}
+        for card in active
+    ]
+
+
+def worker_words(word: Event | None) -> dict[str, str]:
+    """What the inspect worker said when it loaded the model: `outcome` for the colour, `text` for people."""
+    if word is None:
+        return {"outcome": "warn", "text": "The inspect worker has not loaded it yet."}
+    if word.verb == REFUSED:
+        return {"outcome": "fault", "text": f"Refused: {word.details.get('problem', '')}"}
+    said = word.details
+    return {
+        "outcome": "ok",
+        "text": (
+            f"Warm in {said.get('runtime', 'an unknown runtime')}, {said.get('ms', 0):.1f} ms a look. "
+            f"{said.get('reference_count', 0)} reference images score as when it was made (to "
+            f"{said.get('largest_difference', 0):.0e}) and as in torch (to {said.get('runtime_difference', 0):.0e})."
+        ),
+    }
 
 
 def _before(active: dict[str, Any], cards: list[dict[str, Any]]) -> dict[str, Any] | None:

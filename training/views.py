@@ -15,6 +15,7 @@ from accounts.permissions import role_required
 from accounts.queries import line_codes
 from audit.actor import Actor
 from audit.transitions import IllegalMove, StaleState
+from inspection.queries import newest_words_on
 from labeling.records import dataset_record
 from training import actions, forms, pages, queries
 from training.api import APPROVERS, TRAINERS
@@ -86,7 +87,7 @@ def golden(request: HttpRequest) -> HttpResponse:
     person = _person(request)
     found = [pages.golden_card(each) for each in queries.goldens_on(line_codes(person, *GOLDEN_READERS))]
     context = {
-        "active": pages.deciding(found),
+        "active": pages.deciding(found, newest_words_on([card["id"] for card in found])),
         "history": found,
         "can_activate": line_codes(person, *APPROVERS) != frozenset(),
     }

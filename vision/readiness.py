@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from vision.model_file import Reference
 from vision.predictor import Image, Predictor
+from vision.runtime.choice import choose_engine
 from vision.staged import Stepwise
 
 LARGEST_DIFFERENCE = (
@@ -27,16 +28,20 @@ class NotReadyError(ValueError):
 class Ready:
     """What the proof gave.
 
-    runtime                what runs the network
-    ms                     one look at one image, median
-    reference_count        images that the model file carries as its own proof
-    largest_difference     between a reference's score now and when the model was made; 0 without references
+    runtime              what runs the network
+    ms                   one look at one image, median
+    reference_count      images that the model file carries as its own proof
+    largest_difference   between a reference's score now and when the model was made; 0 without references
+    runtime_difference   between a reference's score in the chosen runtime and in torch; 0 where torch itself runs
+    refused              runtimes that may not run this model here, each with a sentence
     """
 
     runtime: str
     ms: float
     reference_count: int
     largest_difference: float
+    runtime_difference: float = 0.0
+    refused: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -44,7 +49,7 @@ class Ready:
     def __str__(self) -> str:
         return (
             f"{self.runtime}, {self.ms:.1f} ms a look; {self.reference_count} reference images differ by at most "
-            f"{self.largest_difference:.1e}"
+            f"{self.largest_difference:.1e}, and by {self.runtime_difference:.1e} from torch"
         )
 
 
@@ -56,7 +61,7 @@ def make_ready(
     cache: Path,
     say: Callable[[str], None],
 ) -> Ready:
-    """Choose the runtime, compare the references, warm up.
+    """Compare the references, choose the runtime by measuring it on them, warm up.
 
     Raises NotReadyError if a reference is scored differently than when the model was made: then the weights, the
     library or the processor are not what was accepted.
@@ -68,9 +73,19 @@ def make_ready(
             f"The model scores its own reference images differently here than when it was made (by up to "
             f"{difference:.3g}, allowed {LARGEST_DIFFERENCE:g}). It was accepted as another model."
         )
+    choice = None
+    if isinstance(predictor, Stepwise) and references:
+        choice = choose_engine(predictor, images, cache=cache, model_sha256=model_sha256, say=say)
     for _ in range(WARM_UP_LOOKS):
         predictor.predict(images[:1])
-    return Ready(runtime_of(predictor), _median_ms(predictor, images), len(references), difference)
+    return Ready(
+        runtime_of(predictor),
+        _median_ms(predictor, images),
+        len(references),
+        difference,
+        runtime_difference=choice.parity.max_score_difference if choice and choice.parity else 0.0,
+        refused=choice.refused if choice else {},
+    )
 
 
 def runtime_of(predictor: Predictor) -> str:

@@ -10,6 +10,7 @@ from accounts.models import Person
 from audit.actor import Actor
 from audit.transitions import move, record
 from inspection.models import GoldenConfiguration, Line
+from inspection.queries import REFUSED, WARMED
 from inspection.states import GoldenState
 
 
@@ -78,4 +79,4 @@ def report_readiness(
     The line page and the golden page show the newest word.
     """
     with transaction.atomic():
-        record(golden, "refused" if refused else "warmed", actor=actor, details=ready or {"problem": refused})
+        record(golden, REFUSED if refused else WARMED, actor=actor, details=ready or {"problem": refused})

@@ -9,7 +9,7 @@ from django.db.models.functions import TruncMinute
 from django.urls import reverse
 
 from inspection.models import Disposition, Line, Part
-from inspection.queries import active_golden
+from inspection.queries import REFUSED, active_golden, newest_word_on
 from inspection.states import Mode, Outcome, PartState, Reason
 from metrics.rates import Rate
 from plc.queries import Alarm, links_of, open_alarms
@@ -34,6 +34,7 @@ PROBLEM_REASONS = [
     Reason.NON_FINITE_SCORE,
     Reason.INSPECTION_FAILED,
     Reason.INSPECTION_LATE,
+    Reason.UNFIT_IMAGE,
 ]
 
 
@@ -132,8 +133,20 @@ def _worker_alerts() -> list[Alert]:
 
 
 def _golden_alerts(line: Line) -> list[Alert]:
-    if active_golden(line):
-        return []
+    golden = active_golden(line)
+    if golden:
+        word = newest_word_on(golden)
+        if word is None or word.verb != REFUSED:
+            return []
+        return [
+            Alert(
+                FAULT,
+                f"The inspect worker refuses {golden}",
+                f"{word.details.get('problem', '')} Parts are held or rejected until another configuration is active.",
+                reverse("golden"),
+                word.at,
+            )
+        ]
     return [
         Alert(
             FAULT,

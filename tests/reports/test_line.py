@@ -7,7 +7,9 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
+from inspection.actions import report_readiness
 from inspection.models import Disposition, Part
+from inspection.queries import active_golden
 from inspection.states import Outcome
 from metrics.rates import Rate
 from reports.queries.line import alerts, line_figures, minutes
@@ -87,6 +89,15 @@ def test_a_line_without_an_active_golden_configuration_is_a_fault(pulse):
     station = factories.station()
     link_for(station)
     assert titles(station) == ["No active golden configuration"]
+
+
+def test_a_model_that_the_worker_refuses_is_a_fault_that_says_why(at, pulse):
+    golden = active_golden(at.line)
+    report_readiness(golden=golden, refused="Its sha256 differs.", actor=factories.TESTER)
+    [alert] = [each for each in alerts(at.line, timezone.now()) if each.title.startswith("The inspect")]
+    assert (alert.outcome, alert.text.startswith("Its sha256 differs. Parts are held")) == ("fault", True)
+    report_readiness(golden=golden, ready={"ms": 9.0}, actor=factories.TESTER)  # somebody put the file back
+    assert titles(at) == []
 
 
 def test_a_line_without_a_plc_is_told(pulse):

@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 
+from audit.models import Event
 from inspection.states import GoldenState
 from training import pages
 
 
 def card(number: int, state: GoldenState, *, line: str = "Line 1", day: int = 1) -> dict:
     return {
+        "id": number,
         "name": f"Golden configuration {number}",
         "line": line,
         "state": state,
@@ -23,15 +25,30 @@ def test_the_active_one_stands_beside_the_one_that_decided_before_it_on_its_line
         card(7, GoldenState.RETIRED, line="Line 2", day=9),
     ]
 
-    (active,) = pages.deciding(cards)
+    (active,) = pages.deciding(cards, {})
 
     assert active["before"]["name"] == "Golden configuration 2"
 
 
 def test_the_first_golden_configuration_of_a_line_has_none_before_it():
-    (active,) = pages.deciding([card(1, GoldenState.ACTIVE), card(2, GoldenState.LOCKED)])
+    (active,) = pages.deciding([card(1, GoldenState.ACTIVE), card(2, GoldenState.LOCKED)], {})
 
     assert active["before"] is None
+
+
+def test_the_inspect_workers_word_stands_beside_the_active_one():
+    ready = {"runtime": "ONNX Runtime on cpu", "ms": 9.04, "reference_count": 8}
+    words = {
+        1: Event(verb="warmed", details=ready),
+        2: Event(verb="refused", details={"problem": "Its sha256 differs."}),
+    }
+    cards = [card(number, GoldenState.ACTIVE, line=f"Line {number}") for number in (1, 2, 3)]
+
+    warm, refused, silent = (each["worker"] for each in pages.deciding(cards, words))
+
+    assert (warm["outcome"], warm["text"][:42]) == ("ok", "Warm in ONNX Runtime on cpu, 9.0 ms a look")
+    assert refused == {"outcome": "fault", "text": "Refused: Its sha256 differs."}
+    assert silent["outcome"] == "warn"
 
 
 def test_a_rate_of_nothing_has_no_share():

@@ -8,7 +8,7 @@ from vision.readiness import NotReadyError, make_ready
 
 def ready(predictor, references, tmp_path):
     return make_ready(
-        predictor, references=references, model_sha256="a" * 64, cache=tmp_path, say=lambda sentence: None
+        predictor, references=references, model_sha256="a" * 64, cache=tmp_path, say=lambda _: None
     )
 
 
@@ -20,6 +20,13 @@ def test_a_model_file_carries_its_proof(fitted, good_parts, bad_parts, tmp_path)
     assert (word.reference_count, word.largest_difference) == (3, 0.0)
     assert word.ms > 0
     assert "3 reference images" in str(word)
+    assert word.runtime_difference <= 1e-3
+    again = ready(
+        open_model(path, expected_sha256=sha256, device="cpu").predictor, found.references, tmp_path
+    )
+    assert (
+        again.runtime == word.runtime
+    )  # the choice sticks: other bits for the same configuration would not do
 
 
 def test_only_as_many_references_are_kept_as_fit(fitted, good_parts, tmp_path, monkeypatch):
