@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from vision.manifest import Manifest
+from vision.maps import robust_maximum
 from vision.models.box_map import draw_boxes
 from vision.models.calibration import Calibration
 from vision.models.nms import Boxes, nms_by_class
@@ -76,12 +77,6 @@ class BoxReading:
 def broken() -> Reading:
     """The network's arithmetic broke: NaN, so that the part is held."""
     return CellReading(np.nan, "", np.full((1, 1), np.nan))
-
-
-def robust_maximum(cells: Array, *, worst: int) -> float:
-    """Mean of the largest few; NaN if any is NaN (NumPy sorts it last)."""
-    flat = cells.ravel()
-    return float(np.sort(np.partition(flat, -min(worst, flat.size))[-worst:]).mean())
 
 
 def read_outputs(outputs: Outputs, manifest: Manifest, placement: Placement) -> Reading:
