@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 GOAL_P99_MS = 300.0
-STAGES = ("capture", "queue", "decode", "forward", "map", "decide", "outbox", "plc")
+STAGES = ("capture", "queue", "decode", "prepare", "wait", "forward", "finish", "decide", "outbox", "plc")
 
 
 def main() -> int:
@@ -79,9 +79,9 @@ def measure(given: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
         detail = stages()
         supervisor.stop()
     detail["bare_model_ms"] = bare_model()
-    detail["ratio_p50_to_bare_model"] = round(
-        detail["trigger_to_ack_ms"]["p50"] / detail["bare_model_ms"]["p50"], 2
-    )
+    whole, bare = detail["trigger_to_ack_ms"]["p50"], detail["bare_model_ms"]["p50"]
+    detail["ratio_p50_to_bare_model"] = round(whole / bare, 2)
+    detail["overhead_ms_p50"] = round(whole - bare, 2)
     detail["rate_parts_per_s"] = given.rate
     return detail
 
@@ -116,7 +116,7 @@ def stages() -> dict[str, Any]:
         looked = sum(look.values())
         laps["capture"].append(ms(part.triggered_at, part.captured_at))
         laps["queue"].append(max(0.0, ms(part.captured_at, inspection.finished_at) - looked))
-        for lap in ("decode", "forward", "map"):
+        for lap in ("decode", "prepare", "wait", "forward", "finish"):
             laps[lap].append(look.get(lap, 0.0))
         laps["decide"].append(ms(inspection.finished_at, row.disposition.decided_at))
         laps["outbox"].append(ms(row.disposition.decided_at, row.sent_at))

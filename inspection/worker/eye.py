@@ -85,9 +85,12 @@ class Eye:
         if loaded and loaded.golden.pk == golden.pk:
             return loaded
         failed = self._failed.get(golden.pk)
-        if failed and time.monotonic() - failed.at < TRY_AGAIN_S:
-            raise failed.refused
-        if loaded and self._in_background:
+        if failed:
+            # The one before must not go on deciding because its successor is broken.
+            self._loaded.pop(line.pk, None)
+            if time.monotonic() - failed.at < TRY_AGAIN_S:
+                raise failed.refused
+        elif loaded and self._in_background:
             return self._meanwhile(loaded, golden)
         return self._load(golden)
 

@@ -11,7 +11,7 @@ from django.db import connection
 from inspection import actions, pixels, storage
 from inspection.models import Disposition, GoldenConfiguration, Inspection, Part
 from inspection.states import PartState, Reason
-from inspection.worker.eye import Eye
+from inspection.worker.eye import Eye, Refused
 from inspection.worker.pipeline import Pipeline
 from tests import factories
 from tests.inspection.test_worker import fitted, picture
@@ -166,6 +166,22 @@ def test_a_model_that_cannot_be_used_holds_the_parts_and_says_why(station, pipel
     word = Event.objects.filter(subject_kind="goldenconfiguration", subject_id=bad.pk).order_by("-id").first()
     assert word.verb == "refused"
     assert "cannot be read" in word.details["problem"]
+
+
+def test_a_refused_model_is_never_stood_in_for_by_the_one_before(station, eye, monkeypatch):
+    eye.loaded_for(station.line)
+    factories.golden(station, model_sha256="f" * 64)
+    wait_for(lambda: is_refused(eye, station.line))
+    monkeypatch.setattr("inspection.worker.eye.TRY_AGAIN_S", 0.0)
+    assert all(is_refused(eye, station.line) for _ in range(5))
+
+
+def is_refused(eye, line):
+    try:
+        eye.loaded_for(line)
+    except Refused:
+        return True
+    return False
 
 
 def test_a_warm_model_leaves_its_word_on_the_golden_configuration(station, eye):
