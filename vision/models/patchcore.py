@@ -178,9 +178,11 @@ class PatchCore(Staged):
         }
 
     def fit(self, examples: Sequence[Example], *, seed: int, progress: Progress) -> None:
-        """Build the memory bank from good parts, and a first calibration from those kept out and the bad ones.
+        """Calibrate on a fifth of the good groups and the bad parts, then build the memory bank from all good parts.
 
-        A fifth of the good groups (at most 100 parts, drawn by seed) stays out of the bank and calibrates it.
+        The kept-out parts (at most 100, drawn by seed) are judged by a bank that has not seen them. Then they join:
+        a bank without them knows fewer good parts, which costs more (.08 AUROC where 70 parts are all there are)
+        than the line loses by being drawn a little too far out.
 
         Raises ValueError for fewer than 5 good parts.
         """
@@ -189,20 +191,21 @@ class PatchCore(Staged):
             raise ValueError(f"PatchCore needs at least 5 good parts to learn from, not {len(good)}.")
         taught, held = hold_out(good, share=0.2, most=100, seed=seed)
         rng = np.random.default_rng(seed)
-        per_image = max(1, POOL_SIZE // len(taught))
+        per_image = max(1, POOL_SIZE // len(good))
         if self._options.view == "true_shape":
-            sizes = [(example.pixels.shape[0], example.pixels.shape[1]) for example in taught]
+            sizes = [(example.pixels.shape[0], example.pixels.shape[1]) for example in good]
             self._canvas = Canvas.of(sizes, input_px=self._options.input_px)
         pool = []
-        for number, example in enumerate(taught, start=1):
+        for number, example in enumerate([*taught, *held], start=1):
             rows = self._rows(example.pixels)
             chosen = torch.from_numpy(rng.permutation(len(rows))[:per_image]).to(self.device)
             pool.append(rows[chosen])
-            progress(0.8 * number / len(taught), f"Looked at {number} of {len(taught)} good parts")
-        progress(0.8, "Choosing the memory bank")
-        self._set_bank(greedy_coreset(torch.cat(pool)[:POOL_SIZE], size=self._options.bank_size, seed=seed))
-        progress(0.9, "Calibrating on parts that were kept out")
+            progress(0.7 * number / len(good), f"Looked at {number} of {len(good)} good parts")
+        progress(0.7, "Calibrating on parts that were kept out")
+        self._choose_bank(pool[: len(taught)], seed=seed)
         self.calibrate([*held, *bad])
+        progress(0.9, "Choosing the memory bank")
+        self._choose_bank(pool, seed=seed)
         progress(1.0, "Fitted")
 
     def calibrate(self, examples: Sequence[Example]) -> None:
@@ -248,6 +251,10 @@ class PatchCore(Staged):
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"The model's state is not whole: {error}.") from error
         return predictor
+
+    def _choose_bank(self, pool: Sequence[Tensor], *, seed: int) -> None:
+        rows = torch.cat(list(pool))[:POOL_SIZE]
+        self._set_bank(greedy_coreset(rows, size=self._options.bank_size, seed=seed))
 
     def _set_bank(self, bank: Tensor) -> None:
         if (

@@ -5,6 +5,7 @@ import pytest
 
 from tests.vision.conftest import examples_of
 from vision.families import new_predictor
+from vision.models.canvas import Canvas
 from vision.models.patchcore import PatchCore
 from vision.predictor import NotFittedError, State, no_progress
 
@@ -21,7 +22,9 @@ def fitted_true(good_parts):
 
 def test_the_map_covers_the_image_and_no_more(fitted_true, good_parts):
     whole, half = fitted_true.predict([good_parts[0], good_parts[0][:, :256]])
-    assert whole.defect_map.shape[1] == 2 * half.defect_map.shape[1]
+    canvas = Canvas.from_json(fitted_true.preprocessing["canvas"])
+    assert whole.defect_map.shape == canvas.cells(height=512, width=512)
+    assert half.defect_map.shape == canvas.cells(height=512, width=256)
     for prediction in (whole, half):
         worst = np.sort(prediction.defect_map.ravel().astype(np.float64))[-3:]
         assert worst[0] - 1e-6 <= prediction.score <= worst[-1] + 1e-6
