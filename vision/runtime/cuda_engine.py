@@ -62,6 +62,11 @@ class CudaEngine:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         self._alone = threading.Lock()  # the buffers of a graph belong to one caller at a time
 
+    @property
+    def batch(self) -> int:
+        """Tiles that one call runs together."""
+        return self._batch
+
     def run(self, tiles: Sequence[Tiles]) -> list[Raw]:
         with self._alone:
             self._forget_moved_weights()

@@ -20,7 +20,11 @@ class OutOfMemoryError(EngineError):
 
 @runtime_checkable
 class Engine(Protocol):
-    """Runs one network on one device."""
+    """Runs one network on one device.
+
+    An engine that takes several tiles in one call says how many in an attribute `batch`; without it each image is a
+    call of its own, and nobody need wait for company.
+    """
 
     name: str
 

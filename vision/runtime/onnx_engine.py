@@ -52,6 +52,11 @@ class OnnxEngine:
             raise EngineError(f"{self.name} did not start; its libraries are not complete on this machine.")
         self._input = self._session.get_inputs()[0].name
 
+    @property
+    def batch(self) -> int:
+        """Tiles that one call runs together."""
+        return 1 if self._is_on_cpu else self._batch
+
     def run(self, tiles: Sequence[Tiles]) -> list[Raw]:
         if self._is_on_cpu:
             return one_image_a_call(tiles, self._call)
