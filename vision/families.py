@@ -72,6 +72,32 @@ FAMILIES = {
             "painted labels",
         ),
         Family(
+            "efficientnet",
+            "vision.models.classifier_tuned:EfficientNetClassifier",
+            "EfficientNet: the probe, then the network's last blocks learn too",
+            "graded parts",
+        ),
+        Family(
+            "resnet",
+            "vision.models.classifier_tuned:ResNetClassifier",
+            "ResNet: good or bad, or which defect; wants weights of its own",
+            "graded parts",
+            needs_extra=True,
+        ),
+        Family(
+            "vit",
+            "vision.models.classifier_tuned:ViTClassifier",
+            "Vision transformer: good or bad, or which defect; wants weights of its own",
+            "graded parts",
+            needs_extra=True,
+        ),
+        Family(
+            "hybrid",
+            "vision.models.hybrid:Hybrid",
+            "Hybrid: an anomaly model for the unknown and a classifier for the ruled cases, never less safe than either",
+            "graded parts",
+        ),
+        Family(
             "onnx",
             "vision.models.imported:Imported",
             "Any ONNX file, with a manifest that says what its outputs mean",
