@@ -60,6 +60,12 @@ FAMILIES = {
             "good parts",
         ),
         Family(
+            "efficientad",
+            "vision.models.efficientad:EfficientAd",
+            "EfficientAD: where a student of good parts alone contradicts its teacher",
+            "good parts",
+        ),
+        Family(
             "probe",
             "vision.models.classifier:Probe",
             "Probe: good or bad, or which defect, by a linear layer on the frozen backbone",

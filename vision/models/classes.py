@@ -73,4 +73,5 @@ def fit_linear(
 
 def bad_evidence(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """Logit of "not good" for N rows of class logits, good first; NaN stays NaN."""
-    return np.asarray(np.logaddexp.reduce(logits[..., 1:], axis=-1) - logits[..., 0])
+    with np.errstate(invalid="ignore"):  # NaN is an answer here: the caller holds that part
+        return np.asarray(np.logaddexp.reduce(logits[..., 1:], axis=-1) - logits[..., 0])

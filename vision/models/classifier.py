@@ -110,7 +110,8 @@ class Classifier(Staged):
         calibration = self._fitted()
         logits, cells = (output[0].astype(np.float64) for output in raw)
         likely = 1 + int(np.argmax(logits[1:]))
-        reading = CellReading(float(bad_evidence(logits)), self._classes[likely], cells[likely] - cells[0])
+        evidence = float(bad_evidence(logits)) if np.isfinite(cells).all() else np.nan
+        reading = CellReading(evidence, self._classes[likely], cells[likely] - cells[0])
         return Prediction(
             score=float(calibration.probability(reading.evidence)),
             defect_map=reading.drawn(calibration),

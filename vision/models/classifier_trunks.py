@@ -1,0 +1,182 @@
+"""The networks that a fine-tuned classifier may stand on: the packaged backbone, or timm's with a plant's own weights.
+
+SECONDLOOK_WEIGHTS may hold weights for timm's architectures. weights.json in that folder registers them:
+
+    {"resnet18": {"file": "resnet18.safetensors", "sha256": "…"}}
+
+A file counts only if its sha256 is the registered one; it is read as safetensors, or with torch's weights_only. An
+architecture that is not registered starts from chance, and the model says so.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as tensors_from_bytes
+from torch import Tensor, nn
+
+from vision.models.backbone import EFFICIENTNET_LITE0, Backbone, WeightsError, load_backbone
+from vision.models.classifier_network import LITE0_CHANNELS
+from vision.models.trunk import Trunk
+
+LITE0 = "lite0"
+REGISTER = "weights.json"
+FROM_CHANCE = "from chance: no weights are registered"
+HALF = (0.5, 0.5, 0.5)
+_CLASSIFIERS = ("fc.", "classifier.", "head.", "head_dist.")  # of the weights' own task: not ours
+
+
+@dataclass(frozen=True)
+class ClassifierTrunk:
+    """A trunk and what comes with it.
+
+    module      batch Nx3xHxW -> tuple of maps, finest first
+    channels    of each map
+    taught      what fine-tuning may change
+    mean, std   of the inputs that it was trained with, of pixels 0..1
+    weights     where it starts from, in words
+    """
+
+    module: nn.Module
+    channels: tuple[int, ...]
+    taught: tuple[nn.Module, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    weights: str
+
+    @property
+    def starts_from_chance(self) -> bool:
+        return self.weights == FROM_CHANCE
+
+
+def lite0_trunk(backbone: Backbone, *, train_from_block: int) -> ClassifierTrunk:
+    """The packaged backbone; blocks before `train_from_block` stay frozen."""
+    return ClassifierTrunk(
+        Trunk(backbone, levels=tuple(LITE0_CHANNELS)),
+        channels=tuple(LITE0_CHANNELS.values()),
+        taught=tuple(backbone.blocks[train_from_block:]),
+        mean=HALF,
+        std=HALF,
+        weights=f"{EFFICIENTNET_LITE0.architecture}, sha256 {EFFICIENTNET_LITE0.sha256}",
+    )
+
+
+def new_trunk(
+    architecture: str, *, input_px: int, train_from_block: int, weights_folder: Path | None, device: str
+) -> ClassifierTrunk:
+    """Raises ValueError for an unknown architecture, WeightsError for weights that are not the registered ones."""
+    if architecture == LITE0:
+        backbone = load_backbone(weights_folder=weights_folder, device=device)
+        return lite0_trunk(backbone, train_from_block=train_from_block)
+    registered = _registered(architecture, weights_folder)
+    return timm_trunk(architecture, input_px=input_px, registered=registered, device=device)
+
+
+def empty_trunk(architecture: str, *, input_px: int, train_from_block: int, device: str) -> ClassifierTrunk:
+    """The same architecture for weights that a model file brings."""
+    if architecture == LITE0:
+        backbone = Backbone()
+        backbone.fold_batch_norms()
+        return lite0_trunk(backbone.to(device), train_from_block=train_from_block)
+    return timm_trunk(architecture, input_px=input_px, registered=None, device=device)
+
+
+class TimmTrunk(nn.Module):
+    """timm's features as one map; a vision transformer's tokens are laid out as the patches they came from."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net: nn.Module = net
+        self._skipped = int(getattr(net, "num_prefix_tokens", 0))
+        self._grid: tuple[int, int] | None = (
+            net.patch_embed.grid_size if hasattr(net, "patch_embed") else None
+        )
+
+    def forward(self, batch: Tensor) -> tuple[Tensor, ...]:
+        seen: Tensor = self.net.forward_features(batch)  # type: ignore[operator]
+        if self._grid is not None:
+            patches = seen[:, self._skipped :].transpose(1, 2)
+            seen = patches.reshape(patches.shape[0], patches.shape[1], *self._grid)
+        return (seen,)
+
+
+def timm_trunk(
+    architecture: str, *, input_px: int, registered: "Registered | None", device: str
+) -> ClassifierTrunk:
+    """One of timm's networks without its last layer. Needs requirements-models.txt."""
+    from vision.torchvision_cpu import (
+        prepare_torchvision,
+    )  # timm is of the extra set, and imports torchvision
+
+    prepare_torchvision()
+    import timm  # as above
+
+    if not timm.is_model(architecture):
+        raise ValueError(f"timm has no architecture {architecture!r}.")
+    sized = {"img_size": input_px} if architecture.startswith("vit_") else {}
+    with torch.random.fork_rng():  # a start from chance is the same every time
+        torch.manual_seed(0)
+        net: Any = timm.create_model(architecture, pretrained=False, num_classes=0, **sized)
+    weights = FROM_CHANCE
+    if registered is not None:
+        _fill(net, registered)
+        weights = f"{architecture}, sha256 {registered.sha256}"
+    module = TimmTrunk(net).eval().to(device)
+    return ClassifierTrunk(
+        module,
+        channels=(int(net.num_features),),
+        taught=(module,),
+        mean=tuple(net.pretrained_cfg.get("mean", HALF)),
+        std=tuple(net.pretrained_cfg.get("std", HALF)),
+        weights=weights,
+    )
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One line of weights.json, its file read and found to be what the line says."""
+
+    name: str
+    sha256: str
+    tensors: Mapping[str, Tensor]
+
+
+def _registered(architecture: str, folder: Path | None) -> Registered | None:
+    """None where nobody registered weights; WeightsError where they are registered and not there, or others."""
+    if folder is None or not (folder / REGISTER).exists():
+        return None
+    try:
+        lines = json.loads((folder / REGISTER).read_text(encoding="utf-8"))
+        line = lines.get(architecture)
+        if line is None:
+            return None
+        name, sha256 = str(line["file"]), str(line["sha256"])
+        content = (folder / Path(name).name).read_bytes()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"The weights of {architecture} in {folder} cannot be read: {error}.") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise WeightsError(f"The weights {name} are not the registered ones (sha256 differs).")
+    try:
+        if name.endswith(".safetensors"):
+            return Registered(name, sha256, tensors_from_bytes(content))
+        named = torch.load(folder / Path(name).name, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch says a damaged or dangerous file in many ways
+        raise WeightsError(f"The weights {name} are no whole file of weights.") from error
+    if not isinstance(named, Mapping) or not all(isinstance(each, Tensor) for each in named.values()):
+        raise WeightsError(f"The weights {name} hold more than named tensors.")
+    return Registered(name, sha256, named)
+
+
+def _fill(net: nn.Module, registered: Registered) -> None:
+    """Raises WeightsError unless the weights are of this architecture, but for the last layer."""
+    wanted = net.state_dict()
+    ours = {name: value for name, value in registered.tensors.items() if name in wanted}
+    strange = [n for n in registered.tensors if n not in wanted and not n.startswith(_CLASSIFIERS)]
+    missing = [name for name in wanted if name not in ours]
+    if strange or missing or any(ours[name].shape != wanted[name].shape for name in ours):
+        raise WeightsError(f"The weights {registered.name} are of another architecture or input size.")
+    net.load_state_dict(ours)
