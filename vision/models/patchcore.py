@@ -6,7 +6,8 @@ locally aware patch features, greedy coreset, distance to the nearest neighbour 
 Two views of a part (option `view`):
 square      the whole image stretched to 224x224, blocks 4 and 10: fine cells, small defects on plain surfaces
 true_shape  the image's aspect and one scale for all, each image at the same brightness and contrast, and deeper
-            blocks (7, 10, 14): for textured surfaces, parts of several shapes, changing light (docs/accuracy.md)
+            blocks (7, 10, 14): made for parts of several shapes and changing light, and not proven better than the
+            square view where it was measured (docs/accuracy.md)
 
 It learns from good parts only. Graded bad parts, if there are enough, set the line from distance to probability.
 """
@@ -181,8 +182,8 @@ class PatchCore(Staged):
         """Calibrate on a fifth of the good groups and the bad parts, then build the memory bank from all good parts.
 
         The kept-out parts (at most 100, drawn by seed) are judged by a bank that has not seen them. Then they join:
-        a bank without them knows fewer good parts, which costs more (.08 AUROC where 70 parts are all there are)
-        than the line loses by being drawn a little too far out.
+        a bank without them knows fewer good parts (docs/accuracy.md has what that costs). The final bank is a little
+        closer to every part than the one that drew the line, so scores come out a little lower than calibrated.
 
         Raises ValueError for fewer than 5 good parts.
         """
