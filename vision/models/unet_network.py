@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
 from vision.models.backbone import Backbone, WeightsError, load_backbone
-from vision.models.trunk import Trunk
 
 CELL_PX = 4  # side of one cell of the answer, in pixels of the tile
 LITE0 = "lite0"
@@ -32,7 +31,7 @@ class LiteUNet(nn.Module):
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
-        self.trunk = Trunk(backbone, levels=LEVELS)
+        self.backbone = backbone
         self.laterals = nn.ModuleList([nn.Conv2d(channels, WIDTH, 1) for channels in LEVEL_CHANNELS])
         self.smooth = nn.ModuleList([_smoothing() for _ in LEVEL_CHANNELS])
         self.head = nn.Conv2d(WIDTH, 1, 1)
@@ -40,12 +39,22 @@ class LiteUNet(nn.Module):
         nn.init.constant_(self.head.bias, USUAL_LOGIT)
 
     def forward(self, batch: Tensor) -> tuple[Tensor]:
-        levels = self.trunk(batch)
+        levels = self._levels(batch)
         x: Tensor = self.smooth[3](self.laterals[3](levels[3]))
         for number in (2, 1, 0):
             x = interpolate(x, scale_factor=2.0, mode="bilinear") + self.laterals[number](levels[number])
             x = self.smooth[number](x)
         return (self.head(x)[:, 0],)
+
+    def _levels(self, batch: Tensor) -> list[Tensor]:
+        net = self.backbone
+        x = net.relu6(net.stem_norm(net.stem(batch)))
+        seen = []
+        for number, block in enumerate(net.blocks):
+            x = block(x)
+            if number in LEVELS:
+                seen.append(x)
+        return seen
 
 
 class EncoderUNet(nn.Module):
@@ -99,9 +108,9 @@ def let_learn(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter
     """(encoder's, the others'): what training may change. Lite0's first blocks stay as they are."""
     network.requires_grad_(requires_grad=True)
     if isinstance(network, LiteUNet):
-        network.trunk.requires_grad_(requires_grad=False)
-        network.trunk.backbone.blocks[FIRST_TAUGHT_BLOCK:].requires_grad_(requires_grad=True)
-        encoder: nn.Module = network.trunk
+        network.backbone.requires_grad_(requires_grad=False)
+        network.backbone.blocks[FIRST_TAUGHT_BLOCK:].requires_grad_(requires_grad=True)
+        encoder: nn.Module = network.backbone
     else:
         assert isinstance(network, EncoderUNet)
         encoder = getattr(network.net, "encoder")  # noqa: B009  # a Module's attributes are typed Tensor | Module
