@@ -15,6 +15,7 @@ from safetensors.numpy import save as tensors_to_bytes
 
 from vision.families import FamilyError, family_class
 from vision.predictor import Image, Predictor, State
+from vision.preprocess.prepared import PREPROCESS, Preprocessed
 from vision.staged import check_finite
 
 FORMAT = 2
@@ -45,21 +46,22 @@ def save(predictor: Predictor, path: Path, *, references: Sequence[Image] = ()) 
     """Write the model so that a power cut leaves the old file or the whole new one; returns its sha256.
 
     references  images that prove, wherever the file is read, that the model still answers as it does now; as many are
-                kept as fit into 16 MB, the first always
+                kept as fit into 16 MB, the first always. One that the model cannot take proves nothing
     """
     state = predictor.state()
-    kept = _fitting(references)
+    looks = [(image, predictor.predict([image])[0]) for image in _fitting(references)]
+    kept = [(image, look.score) for image, look in looks if not look.problem]
     header = json.dumps(
         {
             "format": FORMAT,
             "family": predictor.family,
             "metadata": state.metadata,
-            "reference_scores": [prediction.score for prediction in predictor.predict(kept)],
+            "reference_scores": [score for _, score in kept],
         },
         sort_keys=True,
         allow_nan=False,
     )
-    pictures = {f"{_REFERENCE}{number}": image for number, image in enumerate(kept)}
+    pictures = {f"{_REFERENCE}{number}": image for number, (image, _) in enumerate(kept)}
     content = tensors_to_bytes({**state.tensors, **pictures}, metadata={_KEY: header})
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
@@ -100,13 +102,21 @@ def open_model(path: Path, *, expected_sha256: str, device: str) -> ModelFile:
         raise ModelFileError(f"The model file {path} is corrupt or of another format: {error}.") from error
     try:
         check_finite(tensors)
-        kind = family_class(header["family"])
-        predictor: Predictor = kind.from_state(State(tensors, header["metadata"]), device=device)
+        predictor: Predictor = _kind(header).from_state(State(tensors, header["metadata"]), device=device)
     except FamilyError as error:
         raise ModelFileError(f"The model file {path} cannot be used here. {error}") from error
     except ValueError as error:
         raise ModelFileError(f"The model file {path} cannot be used: {error}") from error
     return ModelFile(predictor, references)
+
+
+def _kind(header: dict[str, Any]) -> type[Any]:
+    """The family's class; or the one that puts its models behind a preprocessing, where the file holds one."""
+    if PREPROCESS not in header["metadata"]:
+        return family_class(header["family"])
+    if header["metadata"].get("family") != header["family"]:
+        raise ValueError("its header names another family than the model behind its preprocessing.")
+    return Preprocessed
 
 
 def _fitting(images: Sequence[Image]) -> list[Image]:
