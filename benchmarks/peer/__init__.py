@@ -1,0 +1,1 @@
+"""The two sides of anomalib_peer, each a program in an environment of its own."""
