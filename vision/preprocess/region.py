@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vision.predictor import Image, Mask
 
 HIDING_PX = 64  # the colours that hide are taken from a picture about so small
+MOST_OF_A_CELL = 0.4
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,12 @@ class Curtain:
         height, width = counts.shape
         factor = min(1.0, HIDING_PX / max(height, width))
         self._small = max(1, round(width * factor)), max(1, round(height * factor))
-        self._weights = cv2.resize(counts.astype(np.float32), self._small, interpolation=cv2.INTER_AREA)
+        weights = np.asarray(
+            cv2.resize(counts.astype(np.float32), self._small, interpolation=cv2.INTER_AREA), np.float32
+        )
+        # A cell of which little is shown has no colour to speak of: eight bits divided by next to nothing.
+        trusted = weights >= min(MOST_OF_A_CELL, float(weights.max()))
+        self._weights = np.where(trusted, weights, np.float32(0))
 
     def over(self, image: Image) -> Image:
         """The image with the hidden pixels replaced; the same array where nothing is hidden."""
@@ -137,7 +143,8 @@ class Curtain:
         shown: Image = np.zeros_like(image)
         cv2.copyTo(image, self._shown, shown)
         sums = cv2.resize(shown, self._small, interpolation=cv2.INTER_AREA).astype(np.float32)
-        colours = _continued(sums, np.asarray(self._weights, np.float32))
+        sums *= (self._weights > 0)[:, :, None]
+        colours = _continued(sums, self._weights)
         beyond = cv2.resize(colours, (width, height), interpolation=cv2.INTER_LINEAR)
         cv2.copyTo(beyond, self._hidden, shown)
         return shown
