@@ -190,14 +190,14 @@ class FastFlow(GoodParts):
         # Deterministic algorithms on CUDA too, for this fit alone.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             for number, (flow, level) in enumerate(zip(network.flows, levels, strict=True)):
-                start = 0.15 + 0.4 * number
+                start = 0.15 + 0.375 * number
                 told = share_of(
-                    progress, start=start, end=start + 0.4, doing=f"Flow {number + 1} of {len(levels)}"
+                    progress, start=start, end=start + 0.375, doing=f"Flow {number + 1} of {len(levels)}"
                 )
                 self._learn(flow, level, generator=generator, progress=told)
         self.network = network
         self._has_learned = True
-        progress(0.95, "Calibrating on parts that were kept out")
+        progress(0.9, "Calibrating on parts that were kept out")
         self.calibrate(held)
         progress(1.0, "Fitted")
 
