@@ -20,7 +20,8 @@ def station_by_code(code: str) -> Station | None:
 
 
 def active_golden(line: Line) -> GoldenConfiguration | None:
-    return GoldenConfiguration.objects.filter(line=line, state=GoldenState.ACTIVE).first()
+    active = GoldenConfiguration.objects.filter(line=line, state=GoldenState.ACTIVE)
+    return active.select_related("line").first()
 
 
 def newest_word_on(golden: GoldenConfiguration) -> Event | None:

@@ -140,8 +140,8 @@ class Eye:
             _log.error("%s cannot be used: %s", golden, problem)
             raise refused from problem
         loaded = Loaded(golden, found.predictor, ready)
-        self._failed.pop(golden.pk, None)
-        self._loaded[golden.line_id] = loaded
         actions.report_readiness(golden=golden, ready=ready.as_json(), actor=self._actor)
         _log.info("%s is warm: %s", golden, ready)
+        self._failed.pop(golden.pk, None)
+        self._loaded[golden.line_id] = loaded  # last: from here on it answers
         return loaded
