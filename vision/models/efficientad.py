@@ -15,6 +15,7 @@ ImageNet's place. Student and autoencoder are a tenth of the paper's size and le
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -31,7 +32,7 @@ from vision.models.backbone import Backbone, WeightsError, load_backbone
 from vision.models.good_parts import EvidenceMap, GoodParts, load_weights, share_of, taught_and_held
 from vision.options import read_options
 from vision.predictor import Example, Image, Progress, State
-from vision.runtime.engine import Raw, Tiles
+from vision.runtime.engine import Raw
 from vision.staged import check_finite, module_tensors, tensors_under
 
 TEACHER_FILE = "efficientad-teacher.safetensors"
@@ -101,12 +102,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         smallest = input_px // 32
         self.encoder = nn.ModuleList(
-            [
-                nn.Conv2d(3, 32, 4, stride=2, padding=1),
-                nn.Conv2d(32, 32, 4, stride=2, padding=1),
-                nn.Conv2d(32, 64, 4, stride=2, padding=1),
-                nn.Conv2d(64, 64, 4, stride=2, padding=1),
-            ]
+            nn.Conv2d(told, said, 4, stride=2, padding=1) for told, said in pairwise((3, 32, 32, 64, 64))
         )
         self.narrow = nn.Conv2d(64, 64, smallest)
         self.widen = nn.ConvTranspose2d(64, 64, smallest)
@@ -313,9 +309,10 @@ class EfficientAd(GoodParts):
         return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
     def _batch(self, pictures: NDArray[np.uint8]) -> Tensor:
-        return (
-            torch.from_numpy(_scaled(pictures)).to(self.device).contiguous(memory_format=torch.channels_last)
-        )
+        """NxSxSx3 uint8 -> what `prepare` makes of them, on the device."""
+        scaled = (pictures.astype(np.float32) - np.float32(127.5)) / np.float32(127.5)
+        batch = torch.from_numpy(scaled).to(self.device).permute(0, 3, 1, 2)
+        return batch.contiguous(memory_format=torch.channels_last)
 
 
 def foreign_picture(rng: np.random.Generator, size_px: int) -> Image:
@@ -362,12 +359,8 @@ def _jittered(picture: Image, rng: np.random.Generator) -> Image:
     return np.clip(centre + (seen - centre) * factor, 0, 255).astype(np.uint8)
 
 
-def _scaled(pictures: NDArray[np.uint8]) -> Tiles:
-    return ((pictures.astype(np.float32) - np.float32(127.5)) / np.float32(127.5)).transpose(0, 3, 1, 2)
-
-
 def _hard(difference: Tensor) -> Tensor:
-    """Mean of the largest thousandth of the squared differences (equation 1)."""
+    """Mean of the largest HARD_SHARE of the squared differences (section 3.2); NaN counts as largest."""
     squared = difference.square().flatten()
     return squared.topk(max(1, round(HARD_SHARE * len(squared)))).values.mean()
 

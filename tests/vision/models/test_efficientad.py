@@ -42,10 +42,12 @@ class TestEfficientAd(GoodPartsFamily):
             type(learned).from_state(State({**state.tensors, **flat}, state.metadata), device="cpu")
 
     def test_the_student_learns(self, learned, good_parts):
-        """One that says nothing misses a taught part by 1, since the teacher's channels are standardised."""
-        with torch.inference_mode():
-            missed = learned.network.maps(torch.from_numpy(learned.prepare(good_parts[0])))[0, 0]
-        assert missed.mean() < 0.8
+        missed = []
+        for predictor in (learned, self.fit(good_parts[:7], steps=4)):
+            with torch.inference_mode():
+                maps = predictor.network.maps(torch.from_numpy(predictor.prepare(good_parts[0])))
+            missed.append(maps[0, 0].mean().item())
+        assert missed[0] < 0.95 * missed[1]
 
 
 def test_the_packaged_teacher_is_the_backbone_as_it_stands():
