@@ -7,10 +7,11 @@ then as the log odds that held-out good and bad parts give it. The fused evidenc
     fused = max(joint, guard)   where either word lies beyond that of every held-out good part
     fused = joint               elsewhere
 
-The guard is as high as the highest joint evidence of a held-out good part, and as that of a quarter of the held-out bad
-parts. So a part that is new to one member is judged no better than every good part and a quarter of the bad ones, which
-is above any threshold that lets at most a few bad parts pass, however the other member loves it. No held-out good part
-is lifted by that. The rule never falls where either word rises, and NaN in either gives NaN.
+The guard is as high as the highest joint evidence of a held-out good part, and as that of a tenth of the held-out bad
+parts. So a part that is new to one member is judged no better than every good part and a tenth of the bad ones, which
+is above any threshold that lets at most a twentieth of the bad parts pass, however the other member loves it; higher it
+is not lifted, so that a person sees it rather than the reject bin. No held-out good part is lifted by that. The rule
+never falls where either word rises, and NaN in either gives NaN.
 
 Members whose words are correlated are as common as those that are not: hence a weighted mean and not a product of
 likelihoods. Source: logarithmic opinion pool, Genest & Zidek, Combining Probability Distributions (Statistical Science 1,
@@ -28,7 +29,7 @@ from scipy.special import logit
 from vision.models.calibration import Calibration
 
 SHARES = tuple(number / 10 for number in range(11))
-GUARD_QUANTILE = 0.25  # of the held-out bad parts' joint evidence
+GUARD_QUANTILE = 0.1  # of the held-out bad parts' joint evidence
 SMALLEST = 1e-9  # of a probability
 MOST_KEPT = 500  # held-out bad parts whose words a model remembers
 FEWEST_BAD = 1
