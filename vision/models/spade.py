@@ -177,9 +177,7 @@ class Spade(GoodParts):
             )
         if pooled.shape != (len(gallery), POOLED_CHANNELS):
             raise ValueError("The gallery must have 192 pooled numbers for each of its images.")
-        gallery = gallery.to(
-            self.device, torch.float16
-        )  # half the memory; a distance moves by 1e-3 of itself
+        gallery = gallery.to(self.device, torch.float16)  # a distance moves by 1e-3 of itself
         if not (bool(torch.isfinite(gallery).all()) and bool(torch.isfinite(pooled).all())):
             raise ValueError("The gallery holds numbers that are not finite.")
         self._gallery, self._pooled = gallery, pooled.to(self.device, torch.float32)
