@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import cross_entropy
 
 from vision.augment import AllowedRange, augmented
 from vision.holdout import hold_out
@@ -94,12 +94,12 @@ def fine_tune(
     device: str,
     progress: Progress,
 ) -> list[float]:
-    """Teach the network in place and leave it as it was after its best epoch; the held loss before and after each.
+    """Teach the network in place and leave it as it was after its best epoch; the held error before and after each.
 
     taught_parts       what may change beside the linear layer
     learns_statistics  for a trunk that starts from chance; else batch norms keep theirs, which few parts would bend
-    The best epoch has the lowest loss on the held parts, good and bad weighing alike. The start counts too: a network
-    that only gets worse stays as it began.
+    The best epoch puts the held parts into the best order; how sure it is does not count, as calibration mends that
+    afterwards. The start counts too: a network that only gets worse stays as it began.
     """
     rng = np.random.default_rng(seed)
     network.eval().requires_grad_(requires_grad=False)
@@ -113,7 +113,7 @@ def fine_tune(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=rates, total_steps=steps * pace.epochs + 1, pct_start=0.2
     )
-    losses = [_held_loss(network, held, normalise=normalise, device=device)]
+    errors = [_held_error(network, held, normalise=normalise, device=device)]
     best, best_weights = 0, copy.deepcopy(network.state_dict())
     for epoch in range(1, pace.epochs + 1):
         batches = _balanced_batches(taught.numbers, steps=steps, batch=pace.batch, rng=rng)
@@ -128,16 +128,16 @@ def fine_tune(
             optimiser.step()
             schedule.step()
             done = (epoch - 1 + (step + 1) / steps) / pace.epochs
-            progress(done, f"Epoch {epoch} of at most {pace.epochs}, held-out loss {losses[-1]:.3f}")
+            progress(done, f"Epoch {epoch} of at most {pace.epochs}, held-out AUROC {1 - errors[-1]:.3f}")
         network.eval()
-        losses.append(_held_loss(network, held, normalise=normalise, device=device))
-        if losses[-1] < losses[best]:
+        errors.append(_held_error(network, held, normalise=normalise, device=device))
+        if errors[-1] < errors[best]:
             best, best_weights = epoch, copy.deepcopy(network.state_dict())
         if epoch - best >= pace.patience:
             break
     network.load_state_dict(best_weights)
     network.eval().requires_grad_(requires_grad=False)
-    return losses
+    return errors
 
 
 def _balanced_batches(
@@ -150,21 +150,23 @@ def _balanced_batches(
 
 
 @torch.no_grad()
-def _held_loss(
+def _held_error(
     network: ClassifierNetwork,
     held: Pictures,
     *,
     normalise: Callable[[Image], NDArray[np.float32]],
     device: str,
 ) -> float:
-    """Log loss of good against bad; infinite where the arithmetic broke, so that it is never the best."""
+    """Share of the held pairs of a good and a bad part in the wrong order, ties half: 1 - AUROC.
+
+    Infinite where the arithmetic broke, so that it is never the best.
+    """
     evidence = []
     for image in held.images:
         logits: Tensor = network(torch.from_numpy(normalise(image)[None]).to(device))[0]
-        evidence.append(torch.logsumexp(logits[:, 1:], dim=1) - logits[:, 0])
-    loss = binary_cross_entropy_with_logits(
-        torch.cat(evidence).double().cpu(),
-        torch.from_numpy((held.numbers > 0).astype(np.float64)),
-        weight=torch.from_numpy(balanced_weights(held.numbers)),
-    )
-    return float(loss) if torch.isfinite(loss) else float("inf")
+        evidence.append(float(torch.logsumexp(logits[0, 1:], dim=0) - logits[0, 0]))
+    found, is_bad = np.array(evidence), held.numbers > 0
+    if not np.isfinite(found).all():
+        return float("inf")
+    margins = found[is_bad][:, None] - found[~is_bad][None, :]
+    return float((np.sign(-margins) + 1).mean() / 2) if margins.size else 0.0

@@ -61,7 +61,7 @@ class TunedOptions:
     input_px: int = 224
     epochs: int = 10
     patience: int = 4
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     batch: int = 16
     mirror: bool = True
     train_from_block: int = 4
@@ -101,7 +101,7 @@ class Tuned(Classifier):
         self.mean, self.std = trunk.mean, trunk.std
         self._trunk, self._options = trunk, options
         self._weights = trunk.weights
-        self._held_losses: list[float] = []
+        self._held_errors: list[float] = []
         self.augment: Augment = gentle(mirror=options.mirror)
 
     @classmethod
@@ -149,7 +149,7 @@ class Tuned(Classifier):
             std=self.std,
         )
         network.set_linear(*linear)
-        self._held_losses = fine_tune(
+        self._held_errors = fine_tune(
             network,
             taught,
             held,
@@ -169,8 +169,8 @@ class Tuned(Classifier):
         progress(1.0, "Fitted")
 
     def state(self) -> State:
-        losses = [round(loss, 4) if np.isfinite(loss) else None for loss in self._held_losses]
-        return self._state(self._options, weights=self._weights, held_losses=losses)
+        errors = [round(error, 4) if np.isfinite(error) else None for error in self._held_errors]
+        return self._state(self._options, weights=self._weights, held_errors=errors)
 
     @classmethod
     def from_state(cls, state: State, *, device: str) -> Self:
@@ -185,8 +185,8 @@ class Tuned(Classifier):
             predictor = cls(trunk, options, device=device, classes=len(classes_in(state)))
             predictor._take(state)
             predictor._weights = str(state.metadata["weights"])
-            losses = state.metadata["held_losses"]
-            predictor._held_losses = [float("inf") if loss is None else float(loss) for loss in losses]
+            errors = state.metadata["held_errors"]
+            predictor._held_errors = [float("inf") if error is None else float(error) for error in errors]
         except (KeyError, TypeError) as error:
             raise ValueError(f"The model's state is not whole: {error}.") from error
         return predictor

@@ -156,9 +156,9 @@ def test_calibrating_anew_keeps_the_order(probe):
 
 
 def test_fine_tuning_ends_no_worse_than_it_began(tuned):
-    losses = tuned.state().metadata["held_losses"]
-    assert len(losses) == 3
-    assert min(losses) <= losses[0]
+    errors = tuned.state().metadata["held_errors"]
+    assert len(errors) == 3
+    assert min(errors) <= errors[0]
     assert "sha256" in tuned.state().metadata["weights"]
 
 
@@ -170,7 +170,7 @@ def test_fine_tuning_changes_the_last_blocks_and_no_earlier_one(tuned, probe):
         if "blocks" in name and not np.array_equal(ours[name], frozen[name])
     }
     assert changed <= {"11", "12", "13", "14"}
-    assert min(tuned._held_losses[1:]) >= tuned._held_losses[0] or changed
+    assert min(tuned._held_errors[1:]) >= tuned._held_errors[0] or changed
 
 
 def test_the_hold_out_never_splits_a_group_and_knows_both_kinds():
