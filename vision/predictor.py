@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,10 @@ class Predictor(Protocol):
     probability on parts that `fit` has not seen. A predictor opens no file: `vision.model_file` does.
     """
 
-    family: ClassVar[str]
+    @property
+    def family(self) -> str:
+        """Its name in `vision.families`."""
+        ...
 
     @property
     def preprocessing(self) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.labeling import steps
+from training import named
+from vision import model_file
 
 
 def called(name, *arguments, **options) -> dict:
@@ -103,3 +105,56 @@ def test_a_plan_file_that_is_no_json_is_refused_with_a_sentence(tmp_path):
     file.write_text("copies: 3", encoding="utf-8")
     with pytest.raises(CommandError, match="is no augmentation plan"):
         called("fit_model", images=tmp_path, family="patchcore", out="x", augment=file)
+
+
+def behind_a_region(path) -> Path:
+    """A plan that looks at the middle of the discs, aligned by their outline."""
+    (path.parent / "golden.png").write_bytes(steps.disc(1))
+    plan = {
+        "region": {"inside": [{"rectangle": [12, 12, 40, 40]}]},
+        "align": {"reference": "golden.png", "by": {"inside": [{"rectangle": [0, 0, 64, 64]}]}},
+    }
+    return written(path, plan)
+
+
+def test_a_model_is_fitted_behind_a_preprocessing_and_evaluated_on_photographs(tmp_path):
+    folder = steps.folder_of(tmp_path / "discs", good=44, test_good=5, test_bad=4)
+    blank = steps.PillowImage.new("RGB", (64, 64), (90, 90, 90))
+    blank.save(folder / "train" / "good" / "blank.png")
+    blank.save(folder / "test" / "good" / "blank.png")
+
+    fitted = called("fit_model", images=folder, out="placed", preprocess=behind_a_region(tmp_path / "p.json"))
+    figures = called("evaluate_model", "placed", images=folder)
+    predictor, known = named.load("placed")
+    opened = model_file.open_model(named.path_of("placed"), expected_sha256=known["sha256"], device="cpu")
+
+    assert (fitted["family"], fitted["n_left_out"]) == ("patchcore", 1)
+    assert fitted["n_good"] + fitted["n_calibrating"] == 44
+    assert fitted["preprocessing"]["region"]["inside"] == [{"rectangle": [12, 12, 40, 40]}]
+    assert predictor.preprocessing == known["preprocessing"]
+    assert (figures["n_good"], figures["n_bad"], figures["n_held"]) == (5, 4, 1)
+    assert figures["image_auroc"] >= 0.9
+    # Its references are photographs, which it aligns itself.
+    assert len(opened.references) > 0
+    again = predictor.predict([reference.image for reference in opened.references])
+    assert [look.score for look in again] == [reference.score for reference in opened.references]
+
+
+def test_a_folder_of_which_nothing_can_be_aligned_is_refused_with_a_sentence(tmp_path):
+    folder = steps.folder_of(tmp_path / "discs", good=10, test_good=1)
+    called("fit_model", images=folder, out="placed", preprocess=behind_a_region(tmp_path / "p.json"))
+    blank = steps.PillowImage.new("RGB", (64, 64), (90, 90, 90))
+    for picture in (folder / "test" / "good").iterdir():
+        blank.save(picture)
+    with pytest.raises(
+        CommandError, match=r"None of the 1 pictures could be judged\. The picture shows nothing"
+    ):
+        called("evaluate_model", "placed", images=folder)
+
+
+def test_a_preprocessing_that_is_none_is_refused_with_a_sentence(tmp_path):
+    plan = written(tmp_path / "p.json", {"align": {"reference": "gone.png"}})
+    with pytest.raises(CommandError, match=r"gone\.png"):
+        called("fit_model", images=tmp_path, out="x", preprocess=plan)
+    with pytest.raises(CommandError, match="is no preprocessing"):
+        called("fit_model", images=tmp_path, out="x", preprocess=written(tmp_path / "q.json", {}))

@@ -19,6 +19,7 @@ SIDE_PX = 192  # longest side of the pictures that are compared
 COARSE_PX = 64  # and of those that are searched
 NEIGHBOURHOOD = 6  # the contrast is made equal over a window of a sixth of the longest side
 NOISE = 6.0  # grey levels; less contrast than that is no texture
+HARDLY_REDUCED = 0.6  # a picture reduced no further is smoothed: its noise was not averaged away
 TURN_STEP_DEG = 6.0
 SCALE_STEP = 0.08
 REFINED_STARTS = 3
@@ -74,7 +75,10 @@ class Correlator:
     def picture(self, grey: Reduced) -> Reduced:
         """A picture made comparable. It must be reduced as the reference was."""
         smaller = grey.by(self._factor)
-        return smaller._replace(values=even_contrast(smaller.values))
+        values = smaller.values
+        if smaller.step[0, 0] > HARDLY_REDUCED:
+            values = np.asarray(cv2.GaussianBlur(values, (0, 0), 1.0), np.uint8)
+        return smaller._replace(values=even_contrast(values))
 
     def refined(self, picture: Reduced, start: Matrix) -> Matrix | None:
         """The motion near `start` under which the two agree best; None if ECC found none."""

@@ -16,7 +16,7 @@ from training.pixels import PixelCounts, aupro, pixel_auroc
 from vision.folder import FolderImage, read_folder
 from vision.images import decode
 from vision.maps import resize_to_image
-from vision.predictor import FloatMap, Predictor
+from vision.predictor import FloatMap, Prediction, Predictor
 
 
 class Command(BaseCommand):
@@ -38,14 +38,24 @@ class Command(BaseCommand):
         predictor.predict([decode(pictures[0].path.read_bytes())])  # the first look warms the model up
         looks = [self._look(predictor, picture) for picture in pictures]
         if scores:
-            _write_scores(scores, images, pictures, [score for score, _, _ in looks])
-        self.stdout.write(json.dumps(_figures(name, known, pictures, looks), allow_nan=False))
+            _write_scores(scores, images, pictures, [prediction.score for prediction, _ in looks])
+        judged = [number for number, (prediction, _) in enumerate(looks) if not prediction.problem]
+        if not judged:
+            raise CommandError(f"None of the {len(looks)} pictures could be judged. {looks[0][0].problem}")
+        figures = _figures(
+            name,
+            known,
+            [pictures[number] for number in judged],
+            [(looks[number][0].score, looks[number][0].defect_map, looks[number][1]) for number in judged],
+        )
+        held = {"n_held": len(looks) - len(judged)}  # not judged, as on the line: the part would be held
+        self.stdout.write(json.dumps(figures | held, allow_nan=False))
 
-    def _look(self, predictor: Predictor, picture: FolderImage) -> tuple[float, FloatMap, float]:
+    def _look(self, predictor: Predictor, picture: FolderImage) -> tuple[Prediction, float]:
         data = picture.path.read_bytes()
         began = time.perf_counter()
         [prediction] = predictor.predict([decode(data)])
-        return prediction.score, prediction.defect_map, (time.perf_counter() - began) * 1000
+        return prediction, (time.perf_counter() - began) * 1000
 
 
 def _figures(

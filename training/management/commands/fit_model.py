@@ -16,7 +16,11 @@ from vision.device import choose_device
 from vision.families import FAMILIES, new_predictor
 from vision.folder import FolderImage, read_folder, read_mask
 from vision.images import decode
-from vision.predictor import Example, Image
+from vision.predictor import Example, Image, Progress
+from vision.preprocess.alignment import AlignmentError
+from vision.preprocess.chain import Preprocess
+from vision.preprocess.plan import read_preprocess
+from vision.preprocess.prepared import Preprocessed, place
 
 
 class Command(BaseCommand):
@@ -42,6 +46,12 @@ class Command(BaseCommand):
             metavar="FILE.json",
             help="a plan of changed copies and synthetic bad parts to learn from as well (docs/performance.md: seldom)",
         )
+        parser.add_argument(
+            "--preprocess",
+            type=Path,
+            metavar="FILE.json",
+            help="region of interest, alignment to a reference picture and crop (vision/preprocess/plan.py says how)",
+        )
 
     def handle(
         self,
@@ -52,11 +62,13 @@ class Command(BaseCommand):
         seed: int,
         option: list[str],
         augment: Path | None = None,
+        preprocess: Path | None = None,
         **options: Any,
     ) -> None:
         try:
             named.path_of(out)
-            known = self._fit(images, family, out, seed, _options(option), _plan(augment))
+            chain = read_preprocess(preprocess) if preprocess else None
+            known = self._fit(images, family, out, seed, _options(option), _plan(augment), chain)
         except (LearningError, ValueError, OSError) as problem:
             raise CommandError(str(problem)) from problem
         self.stdout.write(json.dumps(known))
@@ -69,15 +81,23 @@ class Command(BaseCommand):
         seed: int,
         chosen: dict[str, str],
         plan: AugmentPlan,
+        chain: Preprocess | None,
     ) -> dict[str, Any]:
         device = choose_device(settings.DEVICE)
         weights = Path(settings.WEIGHTS_DIR) if settings.WEIGHTS_DIR else None
         predictor = new_predictor(family, device=device, weights_folder=weights, options=chosen)
-        pictures = [picture for picture in read_folder(images) if picture.split == "train"]
-        divided = learning.divide([_sample(picture, predictor.preprocessing) for picture in pictures])
-        began, say = time.monotonic(), _Progress(self)
+        say = _Progress(self)
+        read = _Pictures(
+            [picture for picture in read_folder(images) if picture.split == "train"],
+            preprocessing=predictor.preprocessing,
+            chain=chain,
+            progress=say,
+        )
+        divided = learning.divide(read.samples)
+        began = time.monotonic()
         learning.fit(predictor, _grown(divided, plan, family=family, seed=seed), seed=seed, progress=say)
         fit_s = round(time.monotonic() - began, 2)
+        kept = Preprocessed(predictor, chain, left_out=read.left_out) if chain else predictor
         figures = {
             "model": out,
             "family": family,
@@ -86,10 +106,11 @@ class Command(BaseCommand):
             "n_good": len(divided.good),
             "n_bad": len(divided.bad),
             "n_calibrating": len(divided.calibrating),
+            "n_left_out": read.left_out,
             "fit_s": fit_s,
             "options": chosen,
             "augment": plan.as_json() if plan.makes_any else None,
-            "preprocessing": predictor.preprocessing,
+            "preprocessing": kept.preprocessing,
             "grey_from": None,
             "grey_to": None,
         }
@@ -100,8 +121,8 @@ class Command(BaseCommand):
             )
             drawn = learning.thresholds_of(scores, divided.calibrating)
             figures |= {"grey_from": drawn.grey_from, "grey_to": drawn.grey_to}
-            references = learning.references_of(divided.calibrating, scores)
-        return named.keep(out, predictor, figures, references=references)
+            references = read.photographs(learning.references_of(divided.calibrating, scores))
+        return named.keep(out, kept, figures, references=references)
 
 
 def _options(words: list[str]) -> dict[str, str]:
@@ -148,16 +169,50 @@ def _grown(divided: Division, plan: AugmentPlan, *, family: str, seed: int) -> D
     )
 
 
-def _sample(picture: FolderImage, preprocessing: dict[str, Any]) -> Sample:
+class _Pictures:
+    """A folder's pictures as the model learns from them, aligned and made small one by one: all together, whole,
+    they might not fit into memory. `left_out` counts those that could not be aligned.
+    """
+
+    def __init__(
+        self,
+        pictures: list[FolderImage],
+        *,
+        preprocessing: dict[str, Any],
+        chain: Preprocess | None,
+        progress: Progress,
+    ) -> None:
+        self.samples: list[Sample] = []
+        self.left_out = 0
+        self._chain = chain
+        self._paths: dict[int, Path] = {}  # by the identity of the pixels, which `samples` keeps alive
+        for number, picture in enumerate(pictures):
+            progress(number / len(pictures), f"Reading picture {number + 1} of {len(pictures)}")
+            try:
+                example = _example(picture) if chain is None else place(_example(picture), chain)
+            except AlignmentError:
+                self.left_out += 1
+                continue
+            sample = Sample(learning.shrunk(example, preprocessing), is_held_out=False, is_graded=False)
+            self.samples.append(sample)
+            self._paths[id(sample.example.pixels)] = picture.path
+
+    def photographs(self, references: list[Image]) -> list[Image]:
+        """What a camera would send of these: a model behind a preprocessing aligns its references itself."""
+        if self._chain is None:
+            return references
+        return [decode(self._paths[id(pixels)].read_bytes()) for pixels in references]
+
+
+def _example(picture: FolderImage) -> Example:
     is_bad = picture.truth == "bad"
-    example = Example(
+    return Example(
         decode(picture.path.read_bytes()),
         is_bad,
         defect=picture.defect if is_bad else "",
         mask=read_mask(picture),
         group=picture.group,
     )
-    return Sample(learning.shrunk(example, preprocessing), is_held_out=False, is_graded=False)
 
 
 class _Progress:
