@@ -9,7 +9,7 @@ from safetensors.numpy import save as save_tensors
 
 from vision.families import FamilyError, family_class, new_predictor
 from vision.model_file import ModelFileError, load, save
-from vision.models.backbone import EFFICIENTNET_LITE0, WeightsError
+from vision.weights import EFFICIENTNET_LITE0, WeightsError
 
 
 @pytest.fixture

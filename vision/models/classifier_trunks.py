@@ -1,30 +1,21 @@
-"""The networks that a fine-tuned classifier may stand on: the packaged backbone, or timm's with a plant's own weights.
+"""The networks that a fine-tuned classifier may stand on: the packaged backbone, or timm's with registered weights.
 
-SECONDLOOK_WEIGHTS may hold weights for timm's architectures. weights.json in that folder registers them:
-
-    {"resnet18": {"file": "resnet18.safetensors", "sha256": "…"}}
-
-A file counts only if its sha256 is the registered one; it is read as safetensors, or with torch's weights_only. An
-architecture that is not registered starts from chance, and the model says so.
+An architecture without registered weights (`vision.weights`) starts from chance, and the model says so.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load as tensors_from_bytes
 from torch import Tensor, nn
 
-from vision.models.backbone import EFFICIENTNET_LITE0, Backbone, WeightsError, load_backbone
+from vision.models.backbone import Backbone, load_backbone
 from vision.models.classifier_network import LITE0_CHANNELS
 from vision.models.trunk import Trunk
+from vision.weights import EFFICIENTNET_LITE0, WeightsError, read_weights, registered_weights
 
 LITE0 = "lite0"
-REGISTER = "weights.json"
 FROM_CHANCE = "from chance: no weights are registered"
 HALF = (0.5, 0.5, 0.5)
 _CLASSIFIERS = ("fc.", "classifier.", "head.", "head_dist.")  # of the weights' own task: not ours
@@ -61,7 +52,7 @@ def lite0_trunk(backbone: Backbone, *, train_from_block: int) -> ClassifierTrunk
         taught=tuple(backbone.blocks[train_from_block:]),
         mean=HALF,
         std=HALF,
-        weights=f"{EFFICIENTNET_LITE0.architecture}, sha256 {EFFICIENTNET_LITE0.sha256}",
+        weights=str(EFFICIENTNET_LITE0),
     )
 
 
@@ -72,8 +63,11 @@ def new_trunk(
     if architecture == LITE0:
         backbone = load_backbone(weights_folder=weights_folder, device=device)
         return lite0_trunk(backbone, train_from_block=train_from_block)
-    registered = _registered(architecture, weights_folder)
-    return timm_trunk(architecture, input_px=input_px, registered=registered, device=device)
+    registered = registered_weights(architecture, folder=weights_folder)
+    if weights_folder is None or registered is None:
+        return timm_trunk(architecture, input_px=input_px, start=None, device=device)
+    named = read_weights(registered, weights_folder / registered.file_name)
+    return timm_trunk(architecture, input_px=input_px, start=(str(registered), named), device=device)
 
 
 def empty_trunk(architecture: str, *, input_px: int, train_from_block: int, device: str) -> ClassifierTrunk:
@@ -82,7 +76,7 @@ def empty_trunk(architecture: str, *, input_px: int, train_from_block: int, devi
         backbone = Backbone()
         backbone.fold_batch_norms()
         return lite0_trunk(backbone.to(device), train_from_block=train_from_block)
-    return timm_trunk(architecture, input_px=input_px, registered=None, device=device)
+    return timm_trunk(architecture, input_px=input_px, start=None, device=device)
 
 
 class TimmTrunk(nn.Module):
@@ -105,9 +99,12 @@ class TimmTrunk(nn.Module):
 
 
 def timm_trunk(
-    architecture: str, *, input_px: int, registered: "Registered | None", device: str
+    architecture: str, *, input_px: int, start: tuple[str, dict[str, Tensor]] | None, device: str
 ) -> ClassifierTrunk:
-    """One of timm's networks without its last layer. Needs requirements-models.txt."""
+    """One of timm's networks without its last layer. Needs requirements-models.txt.
+
+    start  weights in words, and the weights; None for chance
+    """
     from vision.torchvision_cpu import (
         prepare_torchvision,
     )  # timm is of the extra set, and imports torchvision
@@ -122,9 +119,9 @@ def timm_trunk(
         torch.manual_seed(0)
         net: Any = timm.create_model(architecture, pretrained=False, num_classes=0, **sized)
     weights = FROM_CHANCE
-    if registered is not None:
-        _fill(net, registered)
-        weights = f"{architecture}, sha256 {registered.sha256}"
+    if start is not None:
+        weights, named = start
+        _fill(net, named, weights=weights)
     module = TimmTrunk(net).eval().to(device)
     return ClassifierTrunk(
         module,
@@ -136,47 +133,12 @@ def timm_trunk(
     )
 
 
-@dataclass(frozen=True)
-class Registered:
-    """One line of weights.json, its file read and found to be what the line says."""
-
-    name: str
-    sha256: str
-    tensors: Mapping[str, Tensor]
-
-
-def _registered(architecture: str, folder: Path | None) -> Registered | None:
-    """None where nobody registered weights; WeightsError where they are registered and not there, or others."""
-    if folder is None or not (folder / REGISTER).exists():
-        return None
-    try:
-        lines = json.loads((folder / REGISTER).read_text(encoding="utf-8"))
-        line = lines.get(architecture)
-        if line is None:
-            return None
-        name, sha256 = str(line["file"]), str(line["sha256"])
-        content = (folder / Path(name).name).read_bytes()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"The weights of {architecture} in {folder} cannot be read: {error}.") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise WeightsError(f"The weights {name} are not the registered ones (sha256 differs).")
-    try:
-        if name.endswith(".safetensors"):
-            return Registered(name, sha256, tensors_from_bytes(content))
-        named = torch.load(folder / Path(name).name, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch says a damaged or dangerous file in many ways
-        raise WeightsError(f"The weights {name} are no whole file of weights.") from error
-    if not isinstance(named, Mapping) or not all(isinstance(each, Tensor) for each in named.values()):
-        raise WeightsError(f"The weights {name} hold more than named tensors.")
-    return Registered(name, sha256, named)
-
-
-def _fill(net: nn.Module, registered: Registered) -> None:
+def _fill(net: nn.Module, named: dict[str, Tensor], *, weights: str) -> None:
     """Raises WeightsError unless the weights are of this architecture, but for the last layer."""
     wanted = net.state_dict()
-    ours = {name: value for name, value in registered.tensors.items() if name in wanted}
-    strange = [n for n in registered.tensors if n not in wanted and not n.startswith(_CLASSIFIERS)]
+    ours = {name: value for name, value in named.items() if name in wanted}
+    strange = [name for name in named if name not in wanted and not name.startswith(_CLASSIFIERS)]
     missing = [name for name in wanted if name not in ours]
     if strange or missing or any(ours[name].shape != wanted[name].shape for name in ours):
-        raise WeightsError(f"The weights {registered.name} are of another architecture or input size.")
+        raise WeightsError(f"The weights ({weights}) are of another architecture or input size.")
     net.load_state_dict(ours)

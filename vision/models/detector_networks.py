@@ -7,7 +7,6 @@ FCOS, Tian et al. (arXiv:1904.01355); RetinaNet, Lin et al. (arXiv:1708.02002); 
 (arXiv:1506.01497); Mask R-CNN, He et al. (arXiv:1703.06870); feature pyramid, Lin et al. (arXiv:1612.03144).
 """
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,9 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vision.models.backbone import Backbone, RegisteredWeights, WeightsError, load_backbone
+from vision.models.backbone import Backbone, load_backbone
 from vision.models.trunk import Trunk
 from vision.torchvision_cpu import prepare_torchvision
+from vision.weights import RESNET50, WeightsError, read_weights, registered_weights
 
 prepare_torchvision()
 
@@ -46,12 +46,6 @@ PYRAMID_CHANNELS = 64
 KEPT_BOXES = 20
 MASK_CELLS = 28
 ANCHOR_SHAPES = (0.33, 1.0, 3.0)  # scratches and cracks are long
-
-RESNET50 = RegisteredWeights(
-    architecture="resnet50",
-    file_name="resnet50-0676ba61.pth",  # torchvision's IMAGENET1K_V1, BSD-3-Clause
-    sha256="0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
-)
 
 Target = dict[str, Tensor]  # boxes Nx4 in pixels of the input, labels N; for Mask R-CNN masks NxHxW
 
@@ -197,7 +191,7 @@ def resnet_pyramid(*, weights_folder: Path | None, is_pretrained: bool, is_empty
         returned_layers=[2, 3, 4],
     )
     if is_pretrained and not is_empty:
-        named = read_registered(RESNET50, weights_folder=weights_folder)
+        named = _resnet50_weights(weights_folder)
         body = {name: value for name, value in named.items() if not name.startswith("fc.")}
         net.body.load_state_dict(body)
     pyramid: nn.Module = net
@@ -216,22 +210,14 @@ def lite0(*, weights_folder: Path | None, is_pretrained: bool) -> Backbone:
     return backbone
 
 
-def read_registered(registered: RegisteredWeights, *, weights_folder: Path | None) -> dict[str, Tensor]:
-    """The tensors of a weights file that is exactly the registered one; WeightsError with a sentence otherwise."""
-    if weights_folder is None:
+def _resnet50_weights(folder: Path | None) -> dict[str, Tensor]:
+    registered = registered_weights(RESNET50.architecture, folder=folder)
+    if folder is None or registered is None:
         raise WeightsError(
-            f"The backbone {registered.architecture} needs {registered.file_name} in the folder SECONDLOOK_WEIGHTS; "
-            "without weights the option pretrained=no starts from chance."
+            f"The backbone resnet50 needs {RESNET50.file_name} in the folder SECONDLOOK_WEIGHTS, or a line of its "
+            "weights.json; without weights the option pretrained=no starts from chance."
         )
-    path = weights_folder / registered.file_name
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"The backbone weights {path} cannot be read: {error}.") from error
-    if hashlib.sha256(content).hexdigest() != registered.sha256:
-        raise WeightsError(f"The backbone weights {path} are not the registered ones (sha256 differs).")
-    named: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
-    return named
+    return read_weights(registered, folder / registered.file_name)
 
 
 def _ssdlite(backbone: nn.Module | None, *, types: int, input_px: int) -> nn.Module:

@@ -12,7 +12,6 @@ ImageNet's place. Student and autoencoder are a tenth of the paper's size and le
 70,000, on one processor core: therefore the hard loss takes a larger share of the differences.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -23,17 +22,16 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_from_bytes
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
-from vision.models.backbone import Backbone, WeightsError, load_backbone
+from vision.models.backbone import Backbone, load_backbone
 from vision.models.good_parts import EvidenceMap, GoodParts, load_weights, share_of, taught_and_held
 from vision.options import read_options
 from vision.predictor import Example, Image, Progress, State
 from vision.runtime.engine import Raw
 from vision.staged import check_finite, module_tensors, tensors_under
+from vision.weights import RegisteredWeights, WeightsError, read_weights
 
 TEACHER_FILE = "efficientad-teacher.safetensors"
 TEACHER_LEVEL, TEACHER_CHANNELS = 4, 40
@@ -371,17 +369,8 @@ def _read_teacher(folder: Path | None, *, sha256: str) -> dict[str, NDArray[Any]
         raise WeightsError(
             f"The option teacher_sha256 needs {TEACHER_FILE} in the folder SECONDLOOK_WEIGHTS."
         )
-    try:
-        content = (folder / TEACHER_FILE).read_bytes()
-    except OSError as error:
-        raise WeightsError(f"The teacher {folder / TEACHER_FILE} cannot be read: {error}.") from error
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise WeightsError(f"The teacher {folder / TEACHER_FILE} is another file: its sha256 differs.")
-    try:
-        tensors: dict[str, NDArray[Any]] = tensors_from_bytes(content)
-    except SafetensorError as error:
-        raise WeightsError(f"The teacher {folder / TEACHER_FILE} is no safetensors file: {error}.") from error
-    return tensors
+    named = read_weights(RegisteredWeights("the teacher", TEACHER_FILE, sha256), folder / TEACHER_FILE)
+    return {name: value.numpy() for name, value in named.items()}
 
 
 def _distilled_teacher(tensors: dict[str, NDArray[Any]]) -> tuple[PatchDescription, int]:

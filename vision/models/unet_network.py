@@ -5,16 +5,15 @@ them. The decoder is the lighter one of Lin et al., Feature Pyramid Networks (ar
 convolutions, added top-down; each level is then smoothed by a depthwise and a pointwise convolution.
 """
 
-import hashlib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from vision.models.backbone import Backbone, WeightsError, load_backbone
+from vision.models.backbone import Backbone, load_backbone
+from vision.weights import RegisteredWeights, WeightsError, read_weights
 
 CELL_PX = 4  # side of one cell of the answer, in pixels of the tile
 LITE0 = "lite0"
@@ -153,7 +152,4 @@ def _registered(encoder: str, *, weights_folder: Path | None, sha256: str) -> di
     path = (weights_folder or Path()) / f"{encoder}.pth"
     if weights_folder is None or not path.is_file():
         raise WeightsError(f"The encoder {encoder} needs {path.name} in the folder SECONDLOOK_WEIGHTS.")
-    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-        raise WeightsError(f"The encoder weights {path} are not the wanted ones (sha256 differs).")
-    named: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
-    return named
+    return read_weights(RegisteredWeights(encoder, path.name, sha256), path)

@@ -16,9 +16,9 @@ pytestmark = needs_extra()
 from tests.vision.models.graded_parts import SIDE, examples, part  # noqa: E402
 from vision.families import new_predictor  # noqa: E402
 from vision.model_file import load, save  # noqa: E402
-from vision.models.backbone import WeightsError  # noqa: E402
 from vision.models.classifier_trunks import timm_trunk  # noqa: E402
 from vision.predictor import no_progress  # noqa: E402
+from vision.weights import WeightsError  # noqa: E402
 
 # The smallest of each family that timm has.
 SMALL = {"resnet": "resnet10t", "vit": "vit_tiny_patch16_224", "efficientnet": "tf_efficientnet_lite0"}
@@ -52,8 +52,7 @@ def test_the_class_activation_map_is_exact_for_tokens_too(fitted):
 def test_a_start_from_chance_is_said_plainly_and_is_the_same_every_time(fitted):
     assert fitted.state().metadata["weights"] == "from chance: no weights are registered"
     one, other = (
-        timm_trunk("resnet10t", input_px=SIDE, registered=None, device="cpu").module.state_dict()
-        for _ in range(2)
+        timm_trunk("resnet10t", input_px=SIDE, start=None, device="cpu").module.state_dict() for _ in range(2)
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -74,7 +73,7 @@ def registered(folder, content, name, *, sha256=None):
 
 
 def resnet_weights():
-    trunk = timm_trunk("resnet10t", input_px=SIDE, registered=None, device="cpu").module
+    trunk = timm_trunk("resnet10t", input_px=SIDE, start=None, device="cpu").module
     named = {name.removeprefix("net."): value + 0.01 for name, value in trunk.state_dict().items()}
     named = {name: value if value.is_floating_point() else value.long() for name, value in named.items()}
     return named | {"fc.weight": torch.zeros(10, 512), "fc.bias": torch.zeros(10)}

@@ -1,6 +1,7 @@
 """The detection families: what they learn from paint, and what they never do. Small: a step at 64 pixels, unless it has to learn."""
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -11,12 +12,11 @@ from tests.vision.extra import needs_extra
 from vision import model_file
 from vision.families import FAMILIES, new_predictor
 from vision.maps import resize_to_image
-from vision.models.backbone import RegisteredWeights, WeightsError
 from vision.predictor import Example, NotFittedError, Predictor, no_progress
+from vision.weights import WeightsError
 
 pytestmark = needs_extra()
 
-from vision.models import detector_networks  # noqa: E402 - needs the extra set
 
 DETECTORS = ["ssdlite", "fcos", "retinanet", "faster_rcnn", "mask_rcnn"]
 TINY = {"input_px": 64, "steps": 1, "batch": 2}
@@ -196,21 +196,21 @@ def test_what_cannot_be_set_is_refused_with_a_sentence(options, reason):
 def test_resnet_asks_for_its_registered_weights_and_takes_no_others(tmp_path):
     with pytest.raises(WeightsError, match=r"needs resnet50-0676ba61\.pth in the folder SECONDLOOK_WEIGHTS"):
         new_predictor("retinanet", device="cpu", options={"backbone": "resnet50"})
-    with pytest.raises(WeightsError, match="cannot be read"):
+    with pytest.raises(WeightsError, match=r"needs resnet50-0676ba61\.pth"):
         new_predictor("retinanet", device="cpu", weights_folder=tmp_path, options={"backbone": "resnet50"})
     (tmp_path / "resnet50-0676ba61.pth").write_bytes(b"something else")
     with pytest.raises(WeightsError, match="not the registered ones"):
         new_predictor("retinanet", device="cpu", weights_folder=tmp_path, options={"backbone": "resnet50"})
 
 
-def test_registered_resnet_weights_become_the_backbone(tmp_path, monkeypatch):
+def test_a_plants_own_resnet_weights_become_the_backbone(tmp_path):
     from torchvision.models import resnet50
 
     path = tmp_path / "resnet.pth"
     named = resnet50(weights=None).state_dict()
     torch.save(named, path)
-    registered = RegisteredWeights("resnet50", path.name, hashlib.sha256(path.read_bytes()).hexdigest())
-    monkeypatch.setattr(detector_networks, "RESNET50", registered)
+    line = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    (tmp_path / "weights.json").write_text(json.dumps({"resnet50": line}))
     options = {"backbone": "resnet50", "input_px": 64}
     predictor = new_predictor("fcos", device="cpu", weights_folder=tmp_path, options=options)
     body = predictor.network.detector.backbone.body.state_dict()

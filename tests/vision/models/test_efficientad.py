@@ -10,7 +10,7 @@ from safetensors.numpy import save
 from tests.vision.conftest import examples_of
 from tests.vision.models.good_parts import GoodPartsFamily
 from vision.families import new_predictor
-from vision.models.backbone import WeightsError, load_backbone
+from vision.models.backbone import load_backbone
 from vision.models.efficientad import (
     HARD_SHARE,
     TEACHER_FILE,
@@ -22,6 +22,7 @@ from vision.models.efficientad import (
 )
 from vision.models.trunk import Trunk
 from vision.predictor import State, no_progress
+from vision.weights import WeightsError
 
 
 class TestEfficientAd(GoodPartsFamily):
@@ -109,7 +110,7 @@ def test_a_teacher_that_is_another_file_is_refused(tmp_path):
             options={"teacher_sha256": hashlib.sha256(other).hexdigest()},
         )
     (tmp_path / TEACHER_FILE).write_bytes(b"x")
-    with pytest.raises(WeightsError, match="no safetensors file"):
+    with pytest.raises(WeightsError, match="no whole file of weights"):
         new_predictor(
             "efficientad",
             device="cpu",

@@ -9,12 +9,12 @@ import torch
 from metrics.roc import auroc
 from tests.vision.models.painted import small_part, small_parts
 from vision.families import new_predictor
-from vision.models.backbone import WeightsError
 from vision.models.unet import UNet, kept_out
 from vision.models.unet_crops import Changes, Crops, paste
 from vision.models.unet_network import new_network
 from vision.models.unet_training import segmentation_loss
 from vision.predictor import Example, NotFittedError, Predictor, State, no_progress
+from vision.weights import WeightsError
 
 torch.set_num_threads(1)
 OPTIONS = {"tile_px": 64, "overlap_px": 16, "steps": 25, "batch": 4, "rate": 4e-3}
