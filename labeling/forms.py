@@ -12,5 +12,16 @@ class DatasetForm(serializers.Serializer):
     name = serializers.CharField(max_length=100)
 
 
+class LabelForm(serializers.Serializer):
+    """`mask` is a picture as large as the part's main image, white where the defect is; `part` is the part's id."""
+
+    part = serializers.IntegerField(min_value=1)
+    mask = serializers.FileField(max_length=200)
+
+
+class LabelsForm(serializers.Serializer):
+    part = serializers.IntegerField(min_value=1)
+
+
 class ExportForm(serializers.Serializer):
     format = serializers.ChoiceField(choices=ExportFormat.choices, default=ExportFormat.MVTEC)

@@ -1,4 +1,4 @@
-"""Grades (the truth of whole parts, from people), images imported from folders, and frozen dataset versions."""
+"""Grades (the truth of whole parts), labels (painted defects), pictures from folders, and frozen dataset versions."""
 
 from typing import Any, ClassVar, NoReturn
 
@@ -52,6 +52,28 @@ class KnownTruth(models.Model):
         ]
 
 
+class Label(models.Model):
+    """The painted defect of one part's picture. Nothing is overpainted: a repaint is a row of its own, the newest stands.
+
+    picture_sha256  the very picture that was painted on
+    mask_file       as large as the picture, white where the defect is; kept once under its sha256
+    """
+
+    part = models.ForeignKey(Part, on_delete=models.PROTECT, related_name="labels")
+    picture_sha256 = models.CharField(max_length=64)
+    mask_file = models.CharField(max_length=200)
+    mask_sha256 = models.CharField(max_length=64)
+    defect_pixels = models.PositiveIntegerField()
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="labels")
+    painted_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(defect_pixels__gt=0), name="a_label_paints_something"),
+            models.CheckConstraint(condition=~Q(mask_sha256=""), name="a_label_names_its_mask"),
+        ]
+
+
 class Dataset(models.Model):
     """The growing collection of one line; what is trained on are its frozen versions."""
 
@@ -82,6 +104,8 @@ class ImportedImage(models.Model):
     grade = models.CharField(max_length=8, choices=GradeWord.choices)
     defect_type = models.CharField(max_length=64, blank=True, default="")
     group = models.CharField(max_length=200)
+    mask_file = models.CharField(max_length=200, blank=True, default="")
+    mask_sha256 = models.CharField(max_length=64, blank=True, default="")
     imported_at = models.DateTimeField()
 
     class Meta:
@@ -89,6 +113,10 @@ class ImportedImage(models.Model):
             models.UniqueConstraint(fields=["dataset", "sha256"], name="a_dataset_imports_a_picture_once"),
             models.CheckConstraint(
                 condition=Q(grade__in=GradeWord.values), name="an_imported_picture_is_good_or_bad"
+            ),
+            models.CheckConstraint(
+                condition=Q(mask_sha256="") | Q(grade=GradeWord.BAD),
+                name="only_a_bad_imported_picture_has_a_mask",
             ),
         ]
 
@@ -112,7 +140,7 @@ class DatasetVersion(Frozen):
     """All that the dataset held at one moment, under the hash of its manifest.
 
     counts  {"good", "bad", "train_good", "train_bad", "holdout_good", "holdout_bad", "graded", "imported",
-             "contradicting"} and the newest grade and import that were looked at
+             "contradicting", "painted"} and the newest grade, import and label that were looked at
     """
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="versions")
@@ -132,7 +160,7 @@ class DatasetVersion(Frozen):
 
 
 class DatasetImage(Frozen):
-    """One picture in one version: what it shows and what it is for."""
+    """One picture in one version: what it shows, where its defect was painted by then, and what it is for."""
 
     version = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="images")
     file = models.CharField(max_length=200)
@@ -140,6 +168,8 @@ class DatasetImage(Frozen):
     grade = models.CharField(max_length=8, choices=GradeWord.choices)
     defect_type = models.CharField(max_length=64, blank=True, default="")
     group = models.CharField(max_length=200)
+    mask_file = models.CharField(max_length=200, blank=True, default="")
+    mask_sha256 = models.CharField(max_length=64, blank=True, default="")
     split = models.CharField(max_length=8, choices=Split.choices)
     part = models.ForeignKey(Part, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     imported = models.ForeignKey(
@@ -156,6 +186,10 @@ class DatasetImage(Frozen):
             ),
             models.CheckConstraint(
                 condition=Q(grade__in=GradeWord.values), name="a_dataset_image_is_good_or_bad"
+            ),
+            models.CheckConstraint(
+                condition=Q(mask_sha256="") | Q(grade=GradeWord.BAD),
+                name="only_a_bad_dataset_image_has_a_mask",
             ),
             models.CheckConstraint(
                 condition=Q(split__in=Split.values), name="a_dataset_image_is_for_learning_or_judging"

@@ -1,9 +1,14 @@
-"""What one may ask about grades and datasets."""
+"""What one may ask about grades, labels and datasets."""
+
+from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, Prefetch, QuerySet
 
-from inspection.models import Image, Line
-from labeling.models import Dataset, DatasetImage, DatasetVersion, Grade, ImportedImage
+from inspection.models import Image, Line, Part
+from labeling.models import Dataset, DatasetImage, DatasetVersion, Grade, ImportedImage, Label
+from labeling.splitting import is_held_out
+from labeling.states import GradeWord, Split
 from review.models import Case, Verdict
 from review.states import CaseState, ClosedBy
 
@@ -48,6 +53,21 @@ def trainable_grades(line: Line) -> QuerySet[Grade]:
     )
 
 
+def parts_on(lines: Lines) -> QuerySet[Part]:
+    return Part.objects.all() if lines is None else Part.objects.filter(line__code__in=lines)
+
+
+def labels_on(lines: Lines) -> QuerySet[Label]:
+    """Labels, newest first."""
+    labels = Label.objects.select_related("part__line", "person").order_by("-id")
+    return labels if lines is None else labels.filter(part__line__code__in=lines)
+
+
+def standing_label(part: Part) -> Label | None:
+    """The newest painting of the part."""
+    return Label.objects.filter(part=part).order_by("-id").first()
+
+
 def datasets_on(lines: Lines) -> QuerySet[Dataset]:
     datasets = (
         Dataset.objects.select_related("line")
@@ -73,7 +93,59 @@ def news_since(dataset: Dataset, version: DatasetVersion | None) -> dict[str, in
         "imported": ImportedImage.objects.filter(
             dataset=dataset, id__gt=counts.get("newest_import", 0)
         ).count(),
+        "labels": Label.objects.filter(
+            part__line=dataset.line_id, id__gt=counts.get("newest_label", 0)
+        ).count(),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a version frozen now would hold: unsaved rows, and how many were left out as graded differently."""
+
+    images: list[DatasetImage]
+    contradicting: int
+
+
+def contents_of(dataset: Dataset) -> Contents:
+    """Every picture once, under its oldest group, with the painting that stands."""
+    found: dict[str, DatasetImage] = {}
+    contradicting: set[str] = set()
+    for imported in ImportedImage.objects.filter(dataset=dataset).order_by("id"):
+        found[imported.sha256] = _frozen(imported, imported, imported.group, imported=imported)
+    for grade in trainable_grades(dataset.line):
+        image = grade.part.main_images[0]  # type: ignore[attr-defined] # prefetched by the query
+        earlier = found.get(image.sha256)
+        if earlier and earlier.grade != grade.grade:
+            contradicting.add(image.sha256)
+        elif not earlier:
+            found[image.sha256] = _frozen(image, grade, group_of(grade.part), part=grade.part)
+    for label in Label.objects.filter(part__line=dataset.line_id).order_by("id"):  # so the newest stands
+        painted = found.get(label.picture_sha256)
+        if painted and painted.grade == GradeWord.BAD:
+            painted.mask_file, painted.mask_sha256 = label.mask_file, label.mask_sha256
+    images = [image for sha256, image in found.items() if sha256 not in contradicting]
+    return Contents(images, len(contradicting))
+
+
+def group_of(part: Part) -> str:
+    """What must stay on one side of the split with this part: its group, its serial, or the part itself."""
+    return str(part.metadata.get("group") or part.serial or part.plc_part_id)[:200]
+
+
+def _frozen(source: Any, word: Any, group: str, **origin: Any) -> DatasetImage:
+    """source: whose picture it is · word: the grade, and the mask where it came with one"""
+    return DatasetImage(
+        file=source.file,
+        sha256=source.sha256,
+        grade=word.grade,
+        defect_type=word.defect_type,
+        group=group,
+        mask_file=getattr(word, "mask_file", ""),
+        mask_sha256=getattr(word, "mask_sha256", ""),
+        split=Split.HOLDOUT if is_held_out(group) else Split.TRAIN,
+        **origin,
+    )
 
 
 def images_of(version: DatasetVersion) -> QuerySet[DatasetImage]:

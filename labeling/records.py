@@ -5,7 +5,7 @@ from typing import Any
 from django.urls import reverse
 
 from labeling import queries
-from labeling.models import Dataset, DatasetVersion, Grade
+from labeling.models import Dataset, DatasetVersion, Grade, Label
 from labeling.states import ExportFormat
 
 
@@ -54,4 +54,18 @@ def grade_record(grade: Grade) -> dict[str, Any]:
         "case": part.pk,
         "part_url": reverse("part", args=[part.pk]),
         "image_url": reverse("part_image", args=[part.pk]) if shown else None,
+    }
+
+
+def label_record(label: Label) -> dict[str, Any]:
+    """One painting of a part; the newest of a part stands."""
+    return {
+        "id": label.pk,
+        "part": label.part_id,
+        "picture_sha256": label.picture_sha256,
+        "mask_sha256": label.mask_sha256,
+        "defect_pixels": label.defect_pixels,
+        "person": label.person.get_full_name() or label.person.get_username(),
+        "painted_at": label.painted_at,
+        "mask_url": reverse("api_label_mask", args=[label.pk]),
     }

@@ -12,6 +12,8 @@ pages: list[URLPattern] = [
     path("datasets/<int:pk>/freeze/", views.freeze, name="freeze_dataset"),
 ]
 api: list[URLPattern] = [
+    path("labels/", rest.Labels.as_view(), name="api_labels"),
+    path("labels/<int:pk>/mask/", rest.LabelMask.as_view(), name="api_label_mask"),
     path("datasets/", rest.Datasets.as_view(), name="api_datasets"),
     path("datasets/<int:pk>/versions/", rest.Versions.as_view(), name="api_versions"),
     path("datasets/<int:pk>/versions/<int:number>/export/", rest.Export.as_view(), name="api_export"),

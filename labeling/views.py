@@ -8,17 +8,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.models import Person, Role
+from accounts.models import Person
 from accounts.permissions import role_required
 from accounts.queries import line_codes
 from audit.actor import Actor
 from inspection.models import Line
 from labeling import actions, queries, records
-from labeling.api import READERS, WRITERS
+from labeling.api import LABEL_READERS, READERS, WRITERS
 from labeling.states import GradeWord
 
 PER_PAGE = 48
-LABEL_READERS = (Role.IMAGE_LABELER, Role.QUALITY_EXPERT, Role.VISION_DEVELOPER)
 
 
 @require_safe

@@ -8,14 +8,17 @@ from labeling.actions.datasets import (
     make_dataset,
 )
 from labeling.actions.grades import ContradictingTruthError, grade_closed_cases, record_known_grade
+from labeling.actions.labels import NotPaintableError, paint_label
 
 __all__ = [
     "ContradictingTruthError",
     "ImportReport",
+    "NotPaintableError",
     "NothingToFreezeError",
     "freeze_version",
     "grade_closed_cases",
     "import_folder",
     "make_dataset",
+    "paint_label",
     "record_known_grade",
 ]

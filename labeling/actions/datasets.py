@@ -12,14 +12,14 @@ from django.utils import timezone
 from audit.actor import Actor
 from audit.transitions import record
 from inspection import storage
-from inspection.models import Line, Part
+from inspection.models import Line
 from labeling import queries
-from labeling.models import Dataset, DatasetImage, DatasetVersion, Grade, ImportedImage
-from labeling.splitting import is_held_out
+from labeling.masks import MaskError, keep_mask, read_mask
+from labeling.models import Dataset, DatasetImage, DatasetVersion, ImportedImage, Label
 from labeling.states import GradeWord, Split
 from vision.folder import FolderImage, read_folder
 from vision.images import ImageError, decode
-from vision.predictor import Progress, no_progress
+from vision.predictor import Mask, Progress, no_progress
 
 
 class NothingToFreezeError(Exception):
@@ -28,11 +28,14 @@ class NothingToFreezeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """new: pictures added · known: there already · unreadable: "name: reason" of those left out"""
+    """new: pictures added · known: there already · unreadable: "name: reason" of those left out · painted: masks of
+    known pictures that are new or were painted anew
+    """
 
     new: int
     known: int
     unreadable: list[str]
+    painted: int = 0
 
 
 def make_dataset(*, line: Line, name: str, actor: Actor) -> Dataset:
@@ -52,37 +55,51 @@ def import_folder(
     split: Literal["train", "test"] = "train",
     progress: Progress = no_progress,
 ) -> ImportReport:
-    """Copy one split of a folder in MVTec layout into the dataset; importing it again adds nothing.
+    """Copy one split of a folder in MVTec layout into the dataset, with the masks of ground_truth/.
 
-    A picture that cannot be read is left out and named in the report.
+    Importing it again adds nothing but masks that were painted meanwhile. A picture that cannot be read, or whose mask
+    is of another size or empty, is left out and named in the report.
 
     Raises vision.folder.FolderError if the folder is not in MVTec layout.
     """
     pictures = [picture for picture in read_folder(folder) if picture.split == split]
-    known = set(ImportedImage.objects.filter(dataset=dataset).values_list("sha256", flat=True))
+    known = {image.sha256: image for image in ImportedImage.objects.filter(dataset=dataset)}
     rows: list[ImportedImage] = []
+    repainted: list[ImportedImage] = []
     unreadable: list[str] = []
     for number, picture in enumerate(pictures):
         progress(number / len(pictures), f"Importing picture {number + 1} of {len(pictures)}")
         data = picture.path.read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
-        if sha256 in known:
-            continue
         try:
-            decode(data)
-        except ImageError as problem:
+            mask = _mask(picture, data) if sha256 not in known or picture.mask else None
+        except (ImageError, MaskError) as problem:
             unreadable.append(f"{picture.path.name}: {problem}")
             continue
-        known.add(sha256)
-        rows.append(_imported(dataset, folder, picture, data, sha256))
+        earlier = known.get(sha256)
+        if earlier is None:
+            known[sha256] = _imported(dataset, folder, picture, data, sha256)
+            _paint(known[sha256], mask)
+            rows.append(known[sha256])
+        elif earlier.pk and _paint(earlier, mask):
+            repainted.append(earlier)
     with transaction.atomic():
         ImportedImage.objects.bulk_create(rows, ignore_conflicts=True)
-        report = ImportReport(len(rows), len(pictures) - len(rows) - len(unreadable), unreadable)
+        ImportedImage.objects.bulk_update(repainted, ["mask_file", "mask_sha256"], batch_size=500)
+        report = ImportReport(
+            len(rows), len(pictures) - len(rows) - len(unreadable), unreadable, len(repainted)
+        )
         record(
             dataset,
             "imported",
             actor=actor,
-            details={"new": report.new, "known": report.known, "unreadable": len(unreadable), "split": split},
+            details={
+                "new": report.new,
+                "known": report.known,
+                "painted": report.painted,
+                "unreadable": len(unreadable),
+                "split": split,
+            },
         )
     progress(1.0, f"Imported {report.new} new pictures")
     return report
@@ -99,7 +116,8 @@ def freeze_version(*, dataset: Dataset, actor: Actor) -> DatasetVersion:
     with transaction.atomic():
         # The dataset's row is the lock that numbers its versions.
         Dataset.objects.select_for_update().get(pk=dataset.pk)
-        images, contradicting = _gather(dataset)
+        contents = queries.contents_of(dataset)
+        images = contents.images
         if not images:
             raise NothingToFreezeError(
                 f"{dataset} holds no picture yet. Import a folder of good parts, or let inspectors close some cases."
@@ -113,7 +131,7 @@ def freeze_version(*, dataset: Dataset, actor: Actor) -> DatasetVersion:
             number=newest.number + 1 if newest else 1,
             frozen_at=timezone.now(),
             manifest_sha256=manifest,
-            counts=_counts(dataset, images, contradicting),
+            counts=_counts(dataset, contents),
         )
         for image in images:
             image.version = version
@@ -125,17 +143,13 @@ def freeze_version(*, dataset: Dataset, actor: Actor) -> DatasetVersion:
 
 
 def manifest_sha256(images: list[DatasetImage]) -> str:
-    """Hash over one sorted line a picture: the same pictures, grades, groups and sides give the same hash."""
+    """Hash over one sorted line a picture: the same pictures, grades, groups, sides and masks give the same hash."""
     lines = sorted(
         f"{image.sha256}\t{image.grade}\t{image.defect_type}\t{image.group}\t{image.split}"
+        + (f"\t{image.mask_sha256}" if image.mask_sha256 else "")
         for image in images
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def group_of(part: Part) -> str:
-    """What must stay on one side of the split with this part: its group, its serial, or the part itself."""
-    return str(part.metadata.get("group") or part.serial or part.plc_part_id)[:200]
 
 
 def _imported(
@@ -154,40 +168,27 @@ def _imported(
     )
 
 
-def _gather(dataset: Dataset) -> tuple[list[DatasetImage], int]:
-    """Every picture once; how many were left out because their grades contradict each other."""
-    found: dict[str, DatasetImage] = {}
-    contradicting: set[str] = set()
-    for imported in ImportedImage.objects.filter(dataset=dataset).order_by("id"):
-        found[imported.sha256] = _image(imported, imported.group, imported=imported)
-    for grade in queries.trainable_grades(dataset.line):
-        image = grade.part.main_images[0]  # type: ignore[attr-defined] # prefetched by the query
-        earlier = found.get(image.sha256)
-        if earlier and earlier.grade != grade.grade:
-            contradicting.add(image.sha256)
-        elif not earlier:
-            found[image.sha256] = _image(image, group_of(grade.part), grade=grade)
-    return [image for sha256, image in found.items() if sha256 not in contradicting], len(contradicting)
+def _mask(picture: FolderImage, data: bytes) -> Mask | None:
+    """Raises ImageError for a picture or a mask that cannot be read, MaskError for a mask that is not the picture's."""
+    height, width = decode(data).shape[:2]
+    if picture.mask is None or picture.truth == "good":
+        return None
+    return read_mask(picture.mask.read_bytes(), height=height, width=width)
 
 
-def _image(
-    source: Any, group: str, *, grade: Grade | None = None, imported: ImportedImage | None = None
-) -> DatasetImage:
-    word = grade or imported
-    assert word is not None
-    return DatasetImage(
-        file=source.file,
-        sha256=source.sha256,
-        grade=word.grade,
-        defect_type=word.defect_type,
-        group=group,
-        split=Split.HOLDOUT if is_held_out(group) else Split.TRAIN,
-        part=grade.part if grade else None,
-        imported=imported,
-    )
+def _paint(image: ImportedImage, mask: Mask | None) -> bool:
+    """Put the mask into the row; False if it has it already, or there is none."""
+    if mask is None:
+        return False
+    file, sha256 = keep_mask(mask)
+    is_new = image.mask_sha256 != sha256
+    image.mask_file, image.mask_sha256 = file, sha256
+    return is_new
 
 
-def _counts(dataset: Dataset, images: list[DatasetImage], contradicting: int) -> dict[str, int]:
+def _counts(dataset: Dataset, contents: queries.Contents) -> dict[str, int]:
+    images = contents.images
+
     def how_many(**wanted: Any) -> int:
         return sum(all(getattr(image, name) == value for name, value in wanted.items()) for image in images)
 
@@ -201,8 +202,11 @@ def _counts(dataset: Dataset, images: list[DatasetImage], contradicting: int) ->
         "holdout_bad": how_many(split=Split.HOLDOUT, grade=bad),
         "graded": sum(image.part_id is not None for image in images),
         "imported": sum(image.imported_id is not None for image in images),
-        "contradicting": contradicting,
+        "contradicting": contents.contradicting,
+        "painted": sum(image.mask_sha256 != "" for image in images),
         "newest_grade": queries.trainable_grades(dataset.line).aggregate(newest=Max("id"))["newest"] or 0,
         "newest_import": ImportedImage.objects.filter(dataset=dataset).aggregate(newest=Max("id"))["newest"]
+        or 0,
+        "newest_label": Label.objects.filter(part__line=dataset.line_id).aggregate(newest=Max("id"))["newest"]
         or 0,
     }

@@ -47,7 +47,7 @@ def test_a_dataset_is_made_frozen_and_listed(client, station, tmp_path):
     assert frozen.status_code == 201
     assert frozen.json()["counts"]["bad"] == 1
     [listed] = client.get("/api/v1/datasets/").json()["results"]
-    assert (listed["name"], listed["new"]) == ("tiles", {"grades": 0, "imported": 0})
+    assert (listed["name"], listed["new"]) == ("tiles", {"grades": 0, "imported": 0, "labels": 0})
     assert [each["number"] for each in listed["versions"]] == [1]
 
 
@@ -90,7 +90,7 @@ def test_a_coco_export_gives_each_picture_one_category_and_says_what_is_missing(
 
     assert sum(len(side["annotations"]) for side in sides) == version.images.count()
     assert all(image["width"] == 64 for side in sides for image in side["images"])
-    assert "painted labels" in archive.read("README.txt").decode()
+    assert "0 of 6 bad pictures carry the mask" in archive.read("README.txt").decode()
 
 
 def test_a_yolo_export_has_one_folder_per_class(client, version):

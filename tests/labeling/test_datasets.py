@@ -75,7 +75,7 @@ def test_freezing_without_news_returns_the_version_that_is_there(station, datase
     first = actions.freeze_version(dataset=dataset, actor=TESTER)
 
     assert actions.freeze_version(dataset=dataset, actor=TESTER) == first
-    assert queries.news_since(dataset, first) == {"grades": 0, "imported": 0}
+    assert queries.news_since(dataset, first) == {"grades": 0, "imported": 0, "labels": 0}
 
 
 def test_a_picture_graded_differently_by_two_people_is_left_out(station, dataset):
