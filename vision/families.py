@@ -1,7 +1,7 @@
 """The model families by name. A family's file is imported only when it is asked for: some need the extra set."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ class Family:
 
     place        module:class
     title        one line for the person who chooses
+    options      module:class of what it lets one set
     needs_extra  True where requirements-models.txt must be installed
     """
 
@@ -30,6 +31,7 @@ class Family:
     title: str
     learns_from: LearnsFrom
     needs_extra: bool = False
+    options: str = field(kw_only=True)
 
     @property
     def is_available(self) -> bool:
@@ -46,42 +48,49 @@ FAMILIES = {
             "vision.models.patchcore:PatchCore",
             "PatchCore: distance to the nearest good patch ever seen",
             "good parts",
+            options="vision.models.patchcore:PatchCoreOptions",
         ),
         Family(
             "spade",
             "vision.models.spade:Spade",
             "SPADE: each place compared with the good parts that look most alike",
             "good parts",
+            options="vision.models.spade:SpadeOptions",
         ),
         Family(
             "fastflow",
             "vision.models.fastflow:FastFlow",
             "FastFlow: how likely each place is, by a flow learned from good parts",
             "good parts",
+            options="vision.models.fastflow:FastFlowOptions",
         ),
         Family(
             "efficientad",
             "vision.models.efficientad:EfficientAd",
             "EfficientAD: where a student of good parts alone contradicts its teacher",
             "good parts",
+            options="vision.models.efficientad:EfficientAdOptions",
         ),
         Family(
             "probe",
             "vision.models.classifier:Probe",
             "Probe: good or bad, or which defect, by a linear layer on the frozen backbone",
             "graded parts",
+            options="vision.models.classifier:ProbeOptions",
         ),
         Family(
             "unet",
             "vision.models.unet:UNet",
             "U-Net: painted defects, pixel by pixel, in tiles at native resolution",
             "painted labels",
+            options="vision.models.unet:UNetOptions",
         ),
         Family(
             "efficientnet",
             "vision.models.classifier_tuned:EfficientNetClassifier",
             "EfficientNet: the probe, then the network's last blocks learn too",
             "graded parts",
+            options="vision.models.classifier_tuned:TunedOptions",
         ),
         Family(
             "resnet",
@@ -89,6 +98,7 @@ FAMILIES = {
             "ResNet: good or bad, or which defect; wants weights of its own",
             "graded parts",
             needs_extra=True,
+            options="vision.models.classifier_tuned:ResNetOptions",
         ),
         Family(
             "vit",
@@ -96,24 +106,28 @@ FAMILIES = {
             "Vision transformer: good or bad, or which defect; wants weights of its own",
             "graded parts",
             needs_extra=True,
+            options="vision.models.classifier_tuned:ViTOptions",
         ),
         Family(
             "hybrid",
             "vision.models.hybrid:Hybrid",
             "Hybrid: an anomaly model for the unknown and a classifier for the ruled cases, never less safe than either",
             "graded parts",
+            options="vision.models.hybrid:HybridOptions",
         ),
         Family(
             "onnx",
             "vision.models.imported:Imported",
             "Any ONNX file, with a manifest that says what its outputs mean",
             "a file",
+            options="vision.models.imported:NoOptions",
         ),
         Family(
             "yolo",
             "vision.models.yolo:Yolo",
             "YOLO (v5, v8, 11): boxes from an ONNX file",
             "a file",
+            options="vision.models.imported:NoOptions",
         ),
         Family(
             "ssdlite",
@@ -121,6 +135,7 @@ FAMILIES = {
             "SSDLite: boxes around painted defects, the lightest detector",
             "painted labels",
             needs_extra=True,
+            options="vision.models.detector:DetectorOptions",
         ),
         Family(
             "fcos",
@@ -128,6 +143,7 @@ FAMILIES = {
             "FCOS: boxes around painted defects, without anchors",
             "painted labels",
             needs_extra=True,
+            options="vision.models.detector:DetectorOptions",
         ),
         Family(
             "retinanet",
@@ -135,6 +151,7 @@ FAMILIES = {
             "RetinaNet: boxes around painted defects, few among much background",
             "painted labels",
             needs_extra=True,
+            options="vision.models.detector:DetectorOptions",
         ),
         Family(
             "faster_rcnn",
@@ -142,6 +159,7 @@ FAMILIES = {
             "Faster R-CNN: boxes around painted defects, in two looks",
             "painted labels",
             needs_extra=True,
+            options="vision.models.detector:DetectorOptions",
         ),
         Family(
             "mask_rcnn",
@@ -149,6 +167,7 @@ FAMILIES = {
             "Mask R-CNN: painted defects with their outlines, in two looks",
             "painted labels",
             needs_extra=True,
+            options="vision.models.detector:DetectorOptions",
         ),
     )
 }
@@ -164,6 +183,14 @@ def family_class(name: str) -> type[Any]:
             f"The family {name!r} needs more libraries: install requirements-models.txt beside the base set."
         )
     module, class_name = family.place.split(":")
+    found: type[Any] = getattr(import_module(module), class_name)
+    return found
+
+
+def options_of(name: str) -> type[Any]:
+    """The dataclass of what the family lets one set, with its defaults; raises FamilyError as `family_class` does."""
+    family_class(name)  # says what is missing here
+    module, class_name = FAMILIES[name].options.split(":")
     found: type[Any] = getattr(import_module(module), class_name)
     return found
 

@@ -45,9 +45,11 @@ PENALTY_EVERY = 4  # batches; the paper penalises in each
 
 @dataclass(frozen=True)
 class EfficientAdOptions:
-    """steps: pictures shown to student and autoencoder, each counted as often as it is shown: bounds the time of the
-    fit; teacher_sha256: take efficientad-teacher.safetensors of SECONDLOOK_WEIGHTS for the teacher, if it is this
-    very file; input_px: a multiple of 32.
+    """What may be set.
+
+    steps           pictures shown to student and autoencoder, each counted as often as it is shown: bounds the fit's time
+    teacher_sha256  take efficientad-teacher.safetensors of SECONDLOOK_WEIGHTS for the teacher, if it is this very file
+    input_px        side of the square that the whole image is brought to, a multiple of 32
     """
 
     steps: int = 2400

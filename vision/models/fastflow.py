@@ -43,8 +43,12 @@ STARTING_IMAGES = 32  # the first scales are drawn from so many
 
 @dataclass(frozen=True)
 class FastFlowOptions:
-    """steps: couplings a level; epochs: rounds over the good parts; most_images: good parts taught at most, since
-    their features stay in memory (.2 MB each at 224); input_px: a multiple of 32.
+    """What may be set.
+
+    steps        couplings a level
+    epochs       rounds over the good parts
+    most_images  good parts taught at most, since their features stay in memory (.2 MB each at 224)
+    input_px     side of the square that the whole image is brought to, a multiple of 32
     """
 
     steps: int = 8

@@ -39,8 +39,11 @@ SMOOTHING_CELLS = 0.5  # the paper's 4 pixels
 
 @dataclass(frozen=True)
 class SpadeOptions:
-    """neighbours: good images that each image is compared with; gallery_images: good images kept (.3 MB each at 224);
-    input_px: a multiple of 32.
+    """What may be set.
+
+    neighbours      good images that each image is compared with
+    gallery_images  good images kept (.3 MB each at 224)
+    input_px        side of the square that the whole image is brought to, a multiple of 32
     """
 
     neighbours: int = 10

@@ -14,7 +14,7 @@ Paths are relative to the file.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +29,27 @@ from vision.preprocess.alignment import AlignmentOptions
 from vision.preprocess.chain import Preprocess
 from vision.preprocess.region import Rectangle, RegionOfInterest
 
+ReadPicture = Callable[[str], bytes]
+
 CROP_MARGIN_PX = 8  # around a region that is cut out: the model sees what lies beside it, hidden
 
 
 def read_preprocess(path: Path) -> Preprocess:
     """The file as a preprocessing; raises ValueError, with a sentence, OSError where a file cannot be read."""
     try:
-        return _preprocess(json.loads(path.read_text(encoding="utf-8")), path.parent)
+        given = json.loads(path.read_text(encoding="utf-8"))
+        return preprocess_of(given, read=lambda name: (path.parent / name).read_bytes())
     except (ValueError, TypeError) as problem:
         raise ValueError(f"{path} is no preprocessing: {problem}") from problem
 
 
-def _preprocess(given: Any, folder: Path) -> Preprocess:
+def preprocess_of(given: Any, *, read: ReadPicture) -> Preprocess:
+    """The same from JSON that is read already.
+
+    read  the bytes of the picture or mask that goes by this name; it may raise ValueError or OSError
+
+    Raises ValueError or TypeError with a sentence, and what `read` raises.
+    """
     plan = _known(given, {"region", "align", "crop"}, "The preprocessing")
     align = dict(_known(plan.get("align") or {}, None, "align"))
     by = align.pop("by", None)
@@ -49,18 +58,18 @@ def _preprocess(given: Any, folder: Path) -> Preprocess:
         name = align.pop("reference", None)
         if not isinstance(name, str):
             raise ValueError("align names no reference picture.")
-        reference = decode((folder / name).read_bytes())
-    region = _region(plan["region"], reference, folder) if plan.get("region") else None
+        reference = decode(read(name))
+    region = _region(plan["region"], reference, read) if plan.get("region") else None
     return Preprocess(
         region=region,
         reference=reference,
         alignment=read_options(AlignmentOptions, align),
-        align_by=_region(by, reference, folder) if by else None,
+        align_by=_region(by, reference, read) if by else None,
         crop=_crop(plan.get("crop"), region),
     )
 
 
-def _region(given: Any, reference: Image | None, folder: Path) -> RegionOfInterest:
+def _region(given: Any, reference: Image | None, read: ReadPicture) -> RegionOfInterest:
     known = dict(_known(given, {"frame", "inside", "ignored"}, "A region"))
     if reference is not None:
         known.setdefault("frame", [reference.shape[0], reference.shape[1]])
@@ -69,7 +78,7 @@ def _region(given: Any, reference: Image | None, folder: Path) -> RegionOfIntere
     masks: dict[str, NDArray[Any]] = {}
     for area in (*known.get("inside", []), *known.get("ignored", [])):
         if isinstance(area, dict) and isinstance(area.get("mask"), str):
-            masks[area["mask"]] = decode((folder / area["mask"]).read_bytes())[:, :, 0] > 127
+            masks[area["mask"]] = decode(read(area["mask"]))[:, :, 0] > 127
     return RegionOfInterest.from_json(known, masks)
 
 
