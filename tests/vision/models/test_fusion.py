@@ -1,4 +1,4 @@
-"""The hybrid's rule: never less safe than either member."""
+"""The hybrid's rule: never less safe than any member."""
 
 import numpy as np
 import pytest
@@ -31,19 +31,35 @@ def rule():
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 10_000), st.integers(5, 60), st.integers(1, 60), words)
-def test_a_part_beyond_every_good_one_for_either_member_scores_no_lower_than_any_good_part(
-    seed, good, bad, other
-):
+@given(st.integers(0, 10_000), st.integers(5, 120), st.integers(1, 60), words)
+def test_what_a_member_alone_would_reject_is_never_passed(seed, good, bad, other):
+    """By thresholds drawn from the same held-out parts, for the member alone and for the fused score."""
     fine, broken = parts(seed, good=good, bad=bad)
     rule = Fusion.of(fine, broken)
-    highest_good = rule.probability(fine).max()
+    passes_below = propose_thresholds(rule.probability(fine), rule.probability(broken)).grey_from
     for member in (0, 1):
-        strange = np.full((1, 2), other)
-        strange[0, member] = fine[:, member].max() + 1e-6
-        assert rule.probability(strange)[0] >= highest_good
-        thresholds = propose_thresholds(rule.probability(fine), rule.probability(broken))
-        assert rule.probability(strange)[0] >= thresholds.grey_from
+        line = Calibration.of(fine[:, member], broken[:, member])
+        alone = propose_thresholds(*_alone(fine, broken, member))
+        candidates = np.linspace(-20, 20, 81)
+        rejected = candidates[line.probability(candidates) >= alone.grey_to]
+        strange = np.full((len(rejected), 2), other)
+        strange[:, member] = rejected
+        assert (rule.probability(strange) >= passes_below).all()
+
+
+def test_a_part_that_one_member_would_reject_is_lifted_no_higher_than_that_needs(rule):
+    fine, broken = parts(0, good=80, bad=30)
+    strange = np.array([[fine[:, 0].max() + 0.01, -20.0]])
+    below = (rule.probability(broken) < rule.probability(strange)).mean()
+    assert below <= 0.1
+
+
+def test_three_members_are_weighed_as_two_are():
+    fine, broken = (np.column_stack([each, each[:, 0]]) for each in parts(6, good=100, bad=40))
+    rule = Fusion.of(fine, broken)
+    assert len(rule.weights) == len(rule.lines) == 3
+    assert sum(rule.weights) == pytest.approx(1)
+    assert auroc(rule.probability(fine), rule.probability(broken)) > 0.9
 
 
 @given(words, words, st.floats(0, 5), st.floats(0, 5))
@@ -100,7 +116,7 @@ def test_a_useless_member_gets_a_small_share():
     rng = np.random.default_rng(0)
     fine, broken = parts(3, good=200, bad=80, unknown=0.0)
     fine[:, 1], broken[:, 1] = rng.normal(0, 1, 200), rng.normal(0, 1, 80)
-    assert Fusion.of(fine, broken).share < 0.4
+    assert Fusion.of(fine, broken).weights[1] < 0.4
 
 
 def test_good_parts_alone_redraw_it_with_the_bad_ones_that_it_remembers():
@@ -115,7 +131,16 @@ def test_it_comes_back_from_json_as_it_was(rule):
     assert np.array_equal(Fusion.from_json(rule.as_json()).probability(fine), rule.probability(fine))
 
 
-@pytest.mark.parametrize("change", [{"share": 2.0}, {"guard": float("nan")}, {"anomaly": {}}, {"bad": None}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": [2.0, -1.0]},
+        {"weights": [1.0]},
+        {"guard": float("nan")},
+        {"lines": [{}]},
+        {"bad": None},
+    ],
+)
 def test_a_rule_that_is_not_whole_is_refused(rule, change):
     with pytest.raises(ValueError, match="The model's"):
         Fusion.from_json({**rule.as_json(), **change})
