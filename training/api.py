@@ -5,6 +5,7 @@ from typing import Any, ClassVar, cast
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,6 +25,11 @@ APPROVERS = (Role.VISION_DEVELOPER, Role.QUALITY_EXPERT)
 ANSWER = OpenApiTypes.OBJECT
 
 
+class RunGoesOn(APIException):
+    status_code = 409
+    default_code = "run_goes_on"
+
+
 class CandidatePages(SafeCursorPagination):
     page_size = 50
     ordering = "-id"
@@ -36,6 +42,13 @@ class TrainingView(APIView):
 
     def get_permissions(self) -> list[Any]:
         return [holds(*self.roles)()]
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, actions.RunGoesOnError):
+            exc = RunGoesOn(str(exc))
+        if isinstance(exc, actions.RecipeError):
+            exc = ValidationError({exc.field: str(exc)})
+        return super().handle_exception(exc)
 
     def person(self) -> Person:
         return cast(Person, self.request.user)  # the permissions let nobody else in

@@ -1,7 +1,12 @@
 """What people may send to training."""
 
+import json
+from typing import Any
+
 from rest_framework import serializers
 
+from training.choice import AUTO
+from training.recipes import read_json
 from vision.families import FAMILIES
 
 
@@ -20,16 +25,44 @@ def family_label(name: str) -> str:
     return family.title.partition(":")[0] if family else name
 
 
-class RunForm(serializers.Serializer):
+class JsonObject(serializers.JSONField):
+    """An object of names and values; on a page as text, where nothing typed is {}."""
+
+    def get_value(self, dictionary: Any) -> Any:
+        value = dictionary.get(self.field_name, serializers.empty)
+        return serializers.empty if value is None else value
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        try:
+            return read_json(data if isinstance(data, str) else json.dumps(data))
+        except ValueError as problem:
+            raise serializers.ValidationError(str(problem)) from problem
+
+
+class RecipeForm(serializers.Serializer):
+    """How a run trains. `family` auto takes what the pictures allow: hybrid once bad parts are graded, else patchcore."""
+
+    family = serializers.ChoiceField(
+        choices=[(AUTO, "What the pictures allow"), *family_choices()],
+        default=AUTO,
+        error_messages={"invalid_choice": "No model family that learns here is called {input}."},
+    )
+    seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
+    options = JsonObject(default=dict, help_text="The family's options, where they are not the defaults.")
+    augment = JsonObject(default=dict, help_text="A plan of vision.augment: copies and synthetic bad parts.")
+    preprocess = JsonObject(
+        default=dict,
+        help_text="Region of interest, alignment and crop, as fit_model --preprocess takes them; pictures by sha256.",
+    )
+
+
+class RunForm(RecipeForm):
     """`dataset_version` is the id that POST datasets/{id}/versions/ answers."""
 
     dataset_version = serializers.IntegerField(min_value=1)
-    family = serializers.ChoiceField(choices=family_choices(), default="patchcore")
-    seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
 
 
-class FreezeAndTrainForm(serializers.Serializer):
+class FreezeAndTrainForm(RecipeForm):
     """The one button of the training page."""
 
     dataset = serializers.IntegerField(min_value=1)
-    family = serializers.ChoiceField(choices=family_choices(), default="patchcore")

@@ -12,7 +12,7 @@ must not be: each held-out part is judged by thresholds drawn from the other hal
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from labeling.splitting import share_of
 from metrics.roc import auroc
 from metrics.thresholds import Thresholds, decision, propose_thresholds
-from vision.predictor import Example, Image, Mask, Predictor, Progress
+from vision.predictor import Example, Mask, Predictor, Progress
 
 CALIBRATING_SHARE = 0.25
 FEWEST_CALIBRATING = 10
@@ -35,19 +35,26 @@ class LearningError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One picture with its truth, and what it is for. `is_graded`: by people on the line, else imported."""
+    """One picture with its truth, and what it is for.
 
-    example: Example
-    is_held_out: bool
-    is_graded: bool
+    read       the photograph with its grade, defect, mask and group, read anew at each call: all pictures together,
+               whole, might not fit into memory
+    is_graded  by people on the line, else imported
+    """
 
-    @property
-    def is_bad(self) -> bool:
-        return self.example.is_bad
+    read: Callable[[], Example]
+    is_bad: bool
+    group: str
+    defect: str = ""
+    is_held_out: bool = False
+    is_graded: bool = False
 
-    @property
-    def group(self) -> str:
-        return self.example.group
+
+class Look(NamedTuple):
+    """What a model said of one picture. `problem`: why it could not judge it; then the score is NaN."""
+
+    score: float
+    problem: str
 
 
 @dataclass(slots=True)
@@ -77,42 +84,37 @@ def divide(samples: Sequence[Sample]) -> Division:
     return divided
 
 
-def teach(predictor: Predictor, divided: Division, *, seed: int, progress: Progress) -> None:
-    """Fit and calibrate for a run; raises LearningError if nobody could judge the model afterwards."""
+def check_judges(divided: Division) -> None:
+    """Raises LearningError if nobody could judge the model afterwards."""
     if not any(not sample.is_bad for sample in [*divided.held_out, *divided.calibrating]):
         raise LearningError(
             "No good part is held out, so nothing could say how the model does. Add pictures of other parts: about "
             "30 % of the groups are held out, chosen by name."
         )
-    fit(predictor, divided, seed=seed, progress=progress)
 
 
-def fit(predictor: Predictor, divided: Division, *, seed: int, progress: Progress) -> None:
-    """Fit and calibrate; raises LearningError or ValueError with a sentence if there is too little."""
-    if not divided.good:
-        raise LearningError(
-            "No good part to learn from. Import a folder with train/good, or grade some good parts."
-        )
-    predictor.fit(
-        [sample.example for sample in [*divided.good, *divided.bad]],
-        seed=seed,
-        progress=lambda fraction, doing: progress(0.9 * fraction, doing),
-    )
-    if divided.calibrating:
-        progress(0.9, f"Calibrating on {len(divided.calibrating)} good parts of other groups")
-        predictor.calibrate([sample.example for sample in divided.calibrating])
-    progress(1.0, "Fitted")
-
-
-def scores_of(
+def looks_of(
     predictor: Predictor, samples: Sequence[Sample], *, progress: Progress, doing: str
-) -> list[float]:
-    scores: list[float] = []
+) -> list[Look]:
+    """One look at each photograph, a few in memory at a time."""
+    looks: list[Look] = []
     for start in range(0, len(samples), PREDICT_AT_ONCE):
         progress(start / len(samples), f"{doing}: {start} of {len(samples)}")
-        batch = [sample.example.pixels for sample in samples[start : start + PREDICT_AT_ONCE]]
-        scores += [prediction.score for prediction in predictor.predict(batch)]
-    return scores
+        batch = [sample.read().pixels for sample in samples[start : start + PREDICT_AT_ONCE]]
+        looks += [Look(prediction.score, prediction.problem) for prediction in predictor.predict(batch)]
+    return looks
+
+
+def judged(looks: Sequence[Look], samples: Sequence[Sample]) -> tuple[list[float], list[Sample]]:
+    """Scores of the pictures that could be judged. The others' parts would be held: they say nothing of thresholds.
+
+    Raises LearningError if there are none.
+    """
+    pairs = [(look.score, sample) for look, sample in zip(looks, samples, strict=True) if not look.problem]
+    if not pairs:
+        problem = looks[0].problem if looks else "There is none."
+        raise LearningError(f"None of the {len(looks)} held-out pictures could be judged. {problem}")
+    return [score for score, _ in pairs], [sample for _, sample in pairs]
 
 
 def thresholds_of(scores: Sequence[float], samples: Sequence[Sample]) -> Thresholds:
@@ -193,6 +195,18 @@ def auroc_or_reason(scores: Sequence[float], samples: Sequence[Sample]) -> tuple
         return None, str(problem)
 
 
+def areas_by_defect(scores: Sequence[float], samples: Sequence[Sample]) -> dict[str, dict[str, Any]]:
+    """AUROC of each named defect type against all good parts, with how many there were of it; empty without names."""
+    good = [score for score, sample in zip(scores, samples, strict=True) if not sample.is_bad]
+    found: dict[str, list[float]] = {}
+    for score, sample in zip(scores, samples, strict=True):
+        if sample.is_bad and sample.defect:
+            found.setdefault(sample.defect, []).append(score)
+    if not good or not np.isfinite(scores).all():
+        return {}
+    return {name: {"auroc": round(auroc(good, bad), 4), "n": len(bad)} for name, bad in sorted(found.items())}
+
+
 def shrunk(example: Example, preprocessing: dict[str, Any]) -> Example:
     """The picture at the model's input size, if that is the model's own first step: the same scores, little memory.
 
@@ -216,8 +230,8 @@ def _shrunk_mask(mask: Mask | None, height: int, width: int) -> Mask | None:
     return np.asarray(covered > 0, np.bool_)
 
 
-def references_of(samples: Sequence[Sample], scores: Sequence[float]) -> list[Image]:
+def references_of(samples: Sequence[Sample], scores: Sequence[float]) -> list[Sample]:
     """A few pictures from the least to the most suspicious: by them a model file proves what it answers."""
     order = np.argsort(scores, kind="stable")
     places = np.unique(np.linspace(0, len(order) - 1, MOST_REFERENCES).round().astype(int))
-    return [samples[order[place]].example.pixels for place in places] if len(order) else []
+    return [samples[order[place]] for place in places] if len(order) else []

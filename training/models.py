@@ -15,6 +15,10 @@ from training.states import CANDIDATE_TRANSITIONS, RUN_TRANSITIONS, CandidateSta
 class Run(Stateful):
     """One training on one frozen version. The row is the queue of record; a Celery message only rings for it.
 
+    why_family    what made it this family, if nobody chose; "" if somebody did
+    options       of the family, where they are not its defaults
+    augment       what is made of the pictures to learn from (vision.augment), {} for nothing
+    preprocess    region, alignment and crop (vision.preprocess.plan), pictures named by their sha256; {} for nothing
     heartbeat_at  the worker says "I live" here; if it falls silent, the sweeper puts the run back in the queue
     rung_at       when the train worker was last called
     """
@@ -23,7 +27,11 @@ class Run(Stateful):
 
     dataset_version = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="runs")
     family = models.CharField(max_length=32)
+    why_family = models.CharField(max_length=300, blank=True, default="")
     seed = models.PositiveIntegerField(default=0)
+    options = models.JSONField(default=dict, blank=True)
+    augment = models.JSONField(default=dict, blank=True)
+    preprocess = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=16, choices=RunState.choices, default=RunState.QUEUED)
     progress = models.FloatField(default=0.0)
     message = models.CharField(max_length=200, blank=True, default="")

@@ -19,7 +19,11 @@ PIXELS = np.zeros((4, 4, 3), np.uint8)
 
 def sample(group, *, is_bad=False, is_held_out=False, is_graded=False):
     return Sample(
-        Example(PIXELS, is_bad=is_bad, group=str(group)), is_held_out=is_held_out, is_graded=is_graded
+        lambda: Example(PIXELS, is_bad=is_bad, group=str(group)),
+        is_bad=is_bad,
+        group=str(group),
+        is_held_out=is_held_out,
+        is_graded=is_graded,
     )
 
 

@@ -1,8 +1,7 @@
 """One run from the frozen version to a model file and its figures: load, fit, judge before and after, keep."""
 
-import hashlib
+import math
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,17 @@ from django.conf import settings
 from inspection import storage
 from inspection.models import GoldenConfiguration
 from inspection.queries import active_golden
-from labeling.models import DatasetImage
 from labeling.queries import images_of
-from labeling.states import GradeWord, Split
 from training import learning
-from training.learning import Division, LearningError, Sample
+from training.learning import Division, Look, Sample
 from training.models import Run
+from training.pictures import named_by_hash, sample_of
+from training.recipes import read_recipe, used_options
+from training.reliability import reliability
 from training.reporting import Reporter
+from training.teaching import Recipe, Taught, teach
 from vision import model_file
-from vision.device import choose_device
-from vision.families import new_predictor
-from vision.images import decode
-from vision.predictor import Example, Image, Predictor
+from vision.predictor import Image, Predictor
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,69 +38,62 @@ class Fitted:
 
 def fit_and_judge(run: Run, report: Reporter) -> Fitted:
     """Fit on the version's learning side, judge the line's active model and the new one on its held-out side."""
-    device = choose_device(settings.DEVICE)
-    weights = Path(settings.WEIGHTS_DIR) if settings.WEIGHTS_DIR else None
-    predictor = new_predictor(run.family, device=device, weights_folder=weights)
-    divided = learning.divide(_load(run, predictor.preprocessing, report))
-    began = time.monotonic()
-    learning.teach(predictor, divided, seed=run.seed, progress=report.part(0.15, 0.65))
-    fit_s = round(time.monotonic() - began, 2)
-    judges = [*divided.held_out] if _has_good(divided.held_out) else divided.calibrating
-    golden = active_golden(run.dataset_version.dataset.line)
-    before = _judge_before(golden, judges, device, report)
-    scores = learning.scores_of(
-        predictor, judges, progress=report.part(0.8, 0.95), doing="Judging the candidate on held-out parts"
+    images = list(images_of(run.dataset_version))
+    recipe = read_recipe(
+        family=run.family,
+        seed=run.seed,
+        options=run.options,
+        augment=run.augment,
+        preprocess=run.preprocess,
+        read=named_by_hash(images),
     )
-    proposed = learning.thresholds_of(scores, judges)
+    divided = learning.divide([sample_of(image) for image in images])
+    learning.check_judges(divided)
+    taught = teach(recipe, divided, progress=report.part(0.0, 0.65))
+    judges = divided.held_out if _has_good(divided.held_out) else taught.divided.calibrating
+    golden = active_golden(run.dataset_version.dataset.line)
+    before = _judge_before(golden, judges, taught.device, report)
+    looks = learning.looks_of(
+        taught.predictor,
+        judges,
+        progress=report.part(0.8, 0.95),
+        doing="Judging the candidate on held-out parts",
+    )
+    scores, samples = learning.judged(looks, judges)
+    proposed = learning.thresholds_of(scores, samples)
     report(0.96, "Keeping the model file")
     metrics = {
         **before,
-        **_after(scores, judges),
-        **_counts(divided, judges),
+        **_after(looks, judges),
+        **_counts(taught, judges),
         "reason": proposed.reason,
-        "fit_s": fit_s,
-        "device": device,
+        "fit_s": taught.fit_s,
+        "device": taught.device,
         "seed": run.seed,
+        "recipe": _recipe_record(recipe, run),
         "golden_before": golden.number if golden else None,
         "band_before": [golden.grey_from, golden.grey_to] if golden else None,
     }
+    references = [taught.reference(sample) for sample in learning.references_of(samples, scores)]
     return Fitted(
         model_name=f"{run.family} on {run.dataset_version}, run {run.pk}"[:100],
-        model_sha256=_keep(predictor, learning.references_of(judges, scores)),
-        preprocessing=predictor.preprocessing,
+        model_sha256=_keep(taught.predictor, references),
+        preprocessing=taught.predictor.preprocessing,
         grey_from=proposed.grey_from,
         grey_to=proposed.grey_to,
         metrics=metrics,
     )
 
 
-def _load(run: Run, preprocessing: dict[str, Any], report: Reporter) -> list[Sample]:
-    images = list(images_of(run.dataset_version))
-    progress = report.part(0.0, 0.15)
-    samples = []
-    for number, image in enumerate(images):
-        progress(number / len(images), f"Loading picture {number + 1} of {len(images)}")
-        samples.append(
-            Sample(
-                example=learning.shrunk(_example(image), preprocessing),
-                is_held_out=image.split == Split.HOLDOUT,
-                is_graded=image.part_id is not None,
-            )
-        )
-    return samples
-
-
-def _example(image: DatasetImage) -> Example:
-    return Example(_read(image), is_bad=image.grade == GradeWord.BAD, group=image.group)
-
-
-def _read(image: DatasetImage) -> Image:
-    data = storage.read(image.file)
-    if hashlib.sha256(data).hexdigest() != image.sha256:
-        raise LearningError(
-            f"The stored picture {image.file} does not match its sha256. Nothing was learned from it."
-        )
-    return decode(data)
+def _recipe_record(recipe: Recipe, run: Run) -> dict[str, Any]:
+    """What the model was made with, whatever the defaults of a later version are."""
+    return {
+        "family": recipe.family,
+        "seed": recipe.seed,
+        "options": used_options(recipe),
+        "augment": recipe.augment.as_json() if recipe.augment.makes_any else {},
+        "preprocess": run.preprocess,
+    }
 
 
 def _judge_before(
@@ -117,17 +108,13 @@ def _judge_before(
         )
     except (model_file.ModelFileError, OSError) as problem:
         return _unknown_before(f"The active model cannot be judged: {problem}")
-    scores = learning.scores_of(
+    looks = learning.looks_of(
         model, judges, progress=report.part(0.65, 0.8), doing="Judging the active model on held-out parts"
     )
-    decisions = learning.banded_decisions(scores, grey_from=golden.grey_from, grey_to=golden.grey_to)
-    area, why_none = learning.auroc_or_reason(scores, judges)
-    figures = learning.figures_of(decisions, judges)
-    return {
-        "auroc_before": area,
-        "auroc_before_reason": why_none,
-        **{f"{name}_before": figure for name, figure in figures.items()},
-    }
+    decisions = learning.banded_decisions(
+        [look.score for look in looks], grey_from=golden.grey_from, grey_to=golden.grey_to
+    )
+    return _told("before", decisions, looks, judges)
 
 
 def _unknown_before(reason: str) -> dict[str, Any]:
@@ -135,20 +122,23 @@ def _unknown_before(reason: str) -> dict[str, Any]:
     return {
         "auroc_before": None,
         "auroc_before_reason": reason,
+        "auroc_by_defect_before": {},
+        "reliability_before": [],
+        "n_held_before": 0,
         **dict.fromkeys(f"{name}_before" for name in names),
     }
 
 
-def _after(scores: list[float], judges: list[Sample]) -> dict[str, Any]:
-    decisions, is_cross_fitted = learning.cross_fitted_decisions(scores, judges)
-    area, why_none = learning.auroc_or_reason(scores, judges)
-    figures = learning.figures_of(decisions, judges)
+def _after(looks: list[Look], judges: list[Sample]) -> dict[str, Any]:
+    scores, samples = learning.judged(looks, judges)
+    said, is_cross_fitted = learning.cross_fitted_decisions(scores, samples)
+    by_sample = dict(zip(map(id, samples), said, strict=True))
+    decisions = [by_sample.get(id(sample), "GREY") for sample in judges]
+    told = _told("after", decisions, looks, judges)
     return {
-        "auroc_after": area,
-        "auroc_after_reason": why_none,
-        **{f"{name}_after": figure for name, figure in figures.items()},
-        "underkill": figures["underkill"],
-        "overkill": figures["overkill"],
+        **told,
+        "underkill": told["underkill_after"],
+        "overkill": told["overkill_after"],
         "figures": "Each held-out part was judged by thresholds drawn from the other half of the held-out groups."
         if is_cross_fitted
         else "Too few held-out groups for cross-fitting: the thresholds saw the very parts that they are judged on.",
@@ -156,7 +146,27 @@ def _after(scores: list[float], judges: list[Sample]) -> dict[str, Any]:
     }
 
 
-def _counts(divided: Division, judges: list[Sample]) -> dict[str, int]:
+def _told(when: str, decisions: list[str], looks: list[Look], judges: list[Sample]) -> dict[str, Any]:
+    """The figures of one model on all held-out parts; one that it could not judge is held, as on the line."""
+    pairs = [
+        (look.score, each) for look, each in zip(looks, judges, strict=True) if math.isfinite(look.score)
+    ]
+    scores, samples = [score for score, _ in pairs], [sample for _, sample in pairs]
+    area, why_none = learning.auroc_or_reason(scores, samples)
+    figures = learning.figures_of(decisions, judges)
+    bins = reliability(scores, [sample.is_bad for sample in samples])
+    return {
+        f"auroc_{when}": area,
+        f"auroc_{when}_reason": why_none,
+        f"auroc_by_defect_{when}": learning.areas_by_defect(scores, samples),
+        f"reliability_{when}": [each.as_json() for each in bins],
+        f"n_held_{when}": len(looks) - len(pairs),
+        **{f"{name}_{when}": figure for name, figure in figures.items()},
+    }
+
+
+def _counts(taught: Taught, judges: list[Sample]) -> dict[str, int]:
+    divided: Division = taught.divided
     bad = sum(sample.is_bad for sample in judges)
     return {
         "n_good": len(judges) - bad,
@@ -166,6 +176,7 @@ def _counts(divided: Division, judges: list[Sample]) -> dict[str, int]:
         "n_fit_good": len(divided.good),
         "n_fit_bad": len(divided.bad),
         "n_calibrating": len(divided.calibrating),
+        "n_left_out": taught.left_out,
     }
 
 

@@ -1,6 +1,8 @@
 """A run is started, taken by one trainer, and ends with a candidate or with the sentence why not."""
 
+import json
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,14 +13,17 @@ from accounts.models import Person
 from audit.actor import Actor
 from audit.transitions import IllegalMove, StaleState, move, record
 from labeling.models import DatasetVersion
+from labeling.queries import images_of
 from training import queries
 from training.actions.fitting import Fitted, fit_and_judge
+from training.choice import AUTO, Material, choose_family
 from training.doorbell import ring_training
 from training.learning import LearningError
 from training.models import Candidate, Run
+from training.pictures import named_by_hash
+from training.recipes import read_recipe
 from training.reporting import Reporter, TakenAwayError, beating
 from training.states import RunState
-from vision.families import FAMILIES
 from vision.predictor import Progress, no_progress
 
 MOST_ATTEMPTS = 3
@@ -26,43 +31,70 @@ MOST_A_SWEEP = 50
 _log = logging.getLogger(__name__)
 
 
-class UnknownFamilyError(ValueError):
-    """No model family has this name."""
+class RunGoesOnError(Exception):
+    """A run of this version and family goes on with other settings; two at once would be taken for each other."""
 
 
 def start_run(
-    *, dataset_version: DatasetVersion, family: str, actor: Actor, seed: int = 0, person: Person | None = None
+    *,
+    dataset_version: DatasetVersion,
+    actor: Actor,
+    family: str = AUTO,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    augment: Mapping[str, Any] | None = None,
+    preprocess: Mapping[str, Any] | None = None,
+    person: Person | None = None,
 ) -> Run:
-    """Queue a training and ring the trainer; an unfinished run of the same version and family is returned instead.
+    """Queue a training and ring the trainer; an unfinished run just like it is returned instead.
 
-    Raises UnknownFamilyError if this version of Second Look lacks the family.
+    family  "auto" takes what the pictures allow (training.choice)
+    options, augment, preprocess  as `training.recipes.read_recipe` takes them
+
+    Raises RecipeError with the field for what cannot be trained, RunGoesOnError where a run of the same version and
+    family goes on with other settings.
     """
-    if family not in FAMILIES:
-        raise UnknownFamilyError(
-            f"No model family is called {family!r}; there are: {', '.join(sorted(FAMILIES))}."
-        )
+    images = list(images_of(dataset_version))
+    chosen, why = choose_family(Material.of(images)) if family == AUTO else (family, "")
+    wanted: dict[str, Any] = {
+        "seed": seed,
+        "options": dict(options or {}),
+        "augment": dict(augment or {}),
+        "preprocess": dict(preprocess or {}),
+    }
+    recipe = read_recipe(family=chosen, read=named_by_hash(images), **wanted)
+    wanted["options"] = json.loads(json.dumps(recipe.options))  # as the row gives them back
     unfinished = Run.objects.filter(
-        dataset_version=dataset_version, family=family, state__in=[RunState.QUEUED, RunState.RUNNING]
+        dataset_version=dataset_version, family=chosen, state__in=[RunState.QUEUED, RunState.RUNNING]
     )
     try:
         with transaction.atomic():
             found = unfinished.first()
             if found:
-                return found
+                return _same(found, wanted)
             run = Run.objects.create(
                 dataset_version=dataset_version,
-                family=family,
-                seed=seed,
+                family=chosen,
+                why_family=why,
                 person=person,
                 queued_at=timezone.now(),
+                **wanted,
             )
-            record(
-                run, "queued", actor=actor, details={"dataset_version": dataset_version.pk, "family": family}
-            )
+            details = {"dataset_version": dataset_version.pk, "family": chosen, "why": why, **wanted}
+            record(run, "queued", actor=actor, details=details)
             ring_training(run)
     except IntegrityError:  # the same button twice at the same moment
-        return unfinished.get()
+        return _same(unfinished.get(), wanted)
     return run
+
+
+def _same(run: Run, wanted: Mapping[str, Any]) -> Run:
+    """The unfinished run, if it is what was asked for; raises RunGoesOnError if not."""
+    if all(getattr(run, name) == value for name, value in wanted.items()):
+        return run
+    raise RunGoesOnError(
+        f"Run {run.pk} trains {run.family} on {run.dataset_version} with other settings. Wait until it has ended."
+    )
 
 
 def run_training(*, run: Run, actor: Actor, progress: Progress = no_progress) -> Candidate | None:

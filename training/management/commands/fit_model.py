@@ -2,25 +2,21 @@
 
 import json
 import time
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from training import learning, named
-from training.learning import Division, LearningError, Sample
-from vision.augment import AugmentPlan, grown
-from vision.device import choose_device
-from vision.families import FAMILIES, new_predictor
+from training.learning import LearningError, Sample
+from training.teaching import Recipe, teach
+from vision.augment import AugmentPlan
+from vision.families import FAMILIES
 from vision.folder import FolderImage, read_folder, read_mask
 from vision.images import decode
-from vision.predictor import Example, Image, Progress
-from vision.preprocess.alignment import AlignmentError
-from vision.preprocess.chain import Preprocess
+from vision.predictor import Example, Image
 from vision.preprocess.plan import read_preprocess
-from vision.preprocess.prepared import Preprocessed, place
 
 
 class Command(BaseCommand):
@@ -67,62 +63,49 @@ class Command(BaseCommand):
     ) -> None:
         try:
             named.path_of(out)
-            chain = read_preprocess(preprocess) if preprocess else None
-            known = self._fit(images, family, out, seed, _options(option), _plan(augment), chain)
+            recipe = Recipe(
+                family,
+                seed,
+                _options(option),
+                _plan(augment),
+                read_preprocess(preprocess) if preprocess else None,
+            )
+            known = self._fit(images, out, recipe)
         except (LearningError, ValueError, OSError) as problem:
             raise CommandError(str(problem)) from problem
         self.stdout.write(json.dumps(known))
 
-    def _fit(
-        self,
-        images: Path,
-        family: str,
-        out: str,
-        seed: int,
-        chosen: dict[str, str],
-        plan: AugmentPlan,
-        chain: Preprocess | None,
-    ) -> dict[str, Any]:
-        device = choose_device(settings.DEVICE)
-        weights = Path(settings.WEIGHTS_DIR) if settings.WEIGHTS_DIR else None
-        predictor = new_predictor(family, device=device, weights_folder=weights, options=chosen)
+    def _fit(self, images: Path, out: str, recipe: Recipe) -> dict[str, Any]:
         say = _Progress(self)
-        read = _Pictures(
-            [picture for picture in read_folder(images) if picture.split == "train"],
-            preprocessing=predictor.preprocessing,
-            chain=chain,
-            progress=say,
-        )
-        divided = learning.divide(read.samples)
-        began = time.monotonic()
-        learning.fit(predictor, _grown(divided, plan, family=family, seed=seed), seed=seed, progress=say)
-        fit_s = round(time.monotonic() - began, 2)
-        kept = Preprocessed(predictor, chain, left_out=read.left_out) if chain else predictor
+        pictures = [picture for picture in read_folder(images) if picture.split == "train"]
+        taught = teach(recipe, learning.divide([_sample(picture) for picture in pictures]), progress=say)
+        divided = taught.divided
         figures = {
             "model": out,
-            "family": family,
-            "device": device,
+            "family": recipe.family,
+            "device": taught.device,
             "images": str(images),
             "n_good": len(divided.good),
             "n_bad": len(divided.bad),
             "n_calibrating": len(divided.calibrating),
-            "n_left_out": read.left_out,
-            "fit_s": fit_s,
-            "options": chosen,
-            "augment": plan.as_json() if plan.makes_any else None,
-            "preprocessing": kept.preprocessing,
+            "n_left_out": taught.left_out,
+            "fit_s": taught.fit_s,
+            "options": recipe.options,
+            "augment": recipe.augment.as_json() if recipe.augment.makes_any else None,
+            "preprocessing": taught.predictor.preprocessing,
             "grey_from": None,
             "grey_to": None,
         }
         references: list[Image] = []
         if divided.calibrating:
-            scores = learning.scores_of(
-                predictor, divided.calibrating, progress=say, doing="Drawing the thresholds"
+            looks = learning.looks_of(
+                taught.predictor, divided.calibrating, progress=say, doing="Drawing the thresholds"
             )
-            drawn = learning.thresholds_of(scores, divided.calibrating)
+            scores, samples = learning.judged(looks, divided.calibrating)
+            drawn = learning.thresholds_of(scores, samples)
             figures |= {"grey_from": drawn.grey_from, "grey_to": drawn.grey_to}
-            references = read.photographs(learning.references_of(divided.calibrating, scores))
-        return named.keep(out, kept, figures, references=references)
+            references = [taught.reference(sample) for sample in learning.references_of(samples, scores)]
+        return named.keep(out, taught.predictor, figures, references=references)
 
 
 def _options(words: list[str]) -> dict[str, str]:
@@ -143,65 +126,9 @@ def _plan(file: Path | None) -> AugmentPlan:
         raise ValueError(f"{file} is no augmentation plan: {problem}") from problem
 
 
-def _grown(divided: Division, plan: AugmentPlan, *, family: str, seed: int) -> Division:
-    """The learning side with what the plan makes of it; who calibrates stays as photographed.
-
-    A family calibrates itself first on examples that it keeps out, and made ones would be among them. So real parts
-    must be set apart to calibrate it anew; raises LearningError where they are too few.
-    """
-    if not plan.makes_any:
-        return divided
-    if plan.synthetic_bad and FAMILIES[family].learns_from == "good parts":
-        raise LearningError(
-            f"{family} learns from good parts alone: synthetic bad ones would teach it nothing."
-        )
-    if not divided.calibrating:
-        raise LearningError(
-            "Too few good parts of their own groups are here to calibrate on, and pictures that were made must not: "
-            "add good parts or leave the augmentation away."
-        )
-    examples = grown([sample.example for sample in [*divided.good, *divided.bad]], plan, seed)
-    samples = [Sample(example, is_held_out=False, is_graded=False) for example in examples]
-    return replace(
-        divided,
-        good=[sample for sample in samples if not sample.is_bad],
-        bad=[sample for sample in samples if sample.is_bad],
-    )
-
-
-class _Pictures:
-    """A folder's pictures as the model learns from them, aligned and made small one by one: all together, whole,
-    they might not fit into memory. `left_out` counts those that could not be aligned.
-    """
-
-    def __init__(
-        self,
-        pictures: list[FolderImage],
-        *,
-        preprocessing: dict[str, Any],
-        chain: Preprocess | None,
-        progress: Progress,
-    ) -> None:
-        self.samples: list[Sample] = []
-        self.left_out = 0
-        self._chain = chain
-        self._paths: dict[int, Path] = {}  # by the identity of the pixels, which `samples` keeps alive
-        for number, picture in enumerate(pictures):
-            progress(number / len(pictures), f"Reading picture {number + 1} of {len(pictures)}")
-            try:
-                example = _example(picture) if chain is None else place(_example(picture), chain)
-            except AlignmentError:
-                self.left_out += 1
-                continue
-            sample = Sample(learning.shrunk(example, preprocessing), is_held_out=False, is_graded=False)
-            self.samples.append(sample)
-            self._paths[id(sample.example.pixels)] = picture.path
-
-    def photographs(self, references: list[Image]) -> list[Image]:
-        """What a camera would send of these: a model behind a preprocessing aligns its references itself."""
-        if self._chain is None:
-            return references
-        return [decode(self._paths[id(pixels)].read_bytes()) for pixels in references]
+def _sample(picture: FolderImage) -> Sample:
+    is_bad = picture.truth == "bad"
+    return Sample(partial(_example, picture), is_bad, picture.group, picture.defect if is_bad else "")
 
 
 def _example(picture: FolderImage) -> Example:
