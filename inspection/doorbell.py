@@ -1,7 +1,8 @@
-"""Ring the inspect worker for parts that wait. Lost rings are rung again by the sweeper.
+"""Ring the inspect worker for parts that wait, and the gateways for dispositions. Lost rings are made good by polls.
 
-While a ring is on its way another one says nothing new: the worker looks at all rows that wait. A key in the broker
-stands for the ring that nobody has answered yet, and ends by itself, so that a ring lost with it is rung again.
+A worker that runs listens to a bell of its own, ten times faster than a task is handed out. Where none listens the
+ring stays as a task, for the one that starts. While such a task is on its way another one says nothing new: the worker
+looks at all rows that wait. A key in the broker stands for it and ends by itself, so that a lost one is sent again.
 """
 
 import logging
@@ -15,9 +16,12 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from audit import bell
 from inspection.models import Part
 
 INSPECT = "inspection.tasks.inspect"
+PARTS_WAIT = "inspect"
+DISPOSITIONS_WAIT = "dispositions"
 ON_ITS_WAY = "secondlook:ring:inspect"
 LOST_AFTER_MS = 1000
 _log = logging.getLogger(__name__)
@@ -29,10 +33,22 @@ def ring_inspection(part: Part) -> None:
     The task goes by its name: tasks call actions, so actions must not import tasks.
     """
     Part.objects.filter(pk=part.pk).update(rung_at=timezone.now())
+    ring_after_commit(part)
+
+
+def ring_after_commit(part: Part) -> None:
+    """As `ring_inspection`, for a caller that has written `rung_at` with the rest of the row."""
     transaction.on_commit(lambda: _send(part.pk))
 
 
+def ring_gateways() -> None:
+    """After the commit, wake every gateway that waits for dispositions."""
+    transaction.on_commit(lambda: bell.ring(DISPOSITIONS_WAIT))
+
+
 def _send(part_id: int) -> None:
+    if bell.ring(PARTS_WAIT):
+        return
     try:
         if not _broker().set(ON_ITS_WAY, 1, nx=True, px=LOST_AFTER_MS):
             return

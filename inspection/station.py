@@ -12,14 +12,15 @@ from django.db import OperationalError, connection
 
 from audit.actor import Actor
 from inspection import actions
-from inspection.models import Part, Station
+from inspection.models import Station
 from inspection.queries import next_trigger_seq
 from vision.folder import FolderImage
 
 _log = logging.getLogger(__name__)
 
-# Called at the moment of the trigger, before the exposure: the light barrier's wire to the PLC, the truth log.
-AtTrigger = Callable[[Part, FolderImage], None]
+# Called at the moment of the trigger with its number and PartId, before anything else hears of it: the light barrier's
+# wire to the PLC, the truth log.
+AtTrigger = Callable[[int, str, FolderImage], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +79,14 @@ def _capture(
     data = Path(image.path).read_bytes()
     # The group alone: a file name would tell the inspectors what the folder knows.
     metadata = {"group": image.group}
+    has_pulsed = False
     for attempt in range(1, 31):
         try:
-            if attempt == 1:
+            if not has_pulsed:
                 station.refresh_from_db(fields=["epoch"])  # somebody may have counted it on meanwhile
-            part = actions.trigger(station=station, trigger_seq=trigger_seq, metadata=metadata, actor=actor)
-            if attempt == 1:
-                at_trigger(part, image)
+                at_trigger(trigger_seq, actions.part_id_of(station, station.epoch, trigger_seq), image)
+                has_pulsed = True
+            actions.trigger(station=station, trigger_seq=trigger_seq, metadata=metadata, actor=actor)
             actions.capture(station=station, trigger_seq=trigger_seq, data=data, actor=actor)
         except (OperationalError, OSError) as problem:
             _log.warning("trigger %s, attempt %s: %s", trigger_seq, attempt, problem)

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from audit.actor import Actor
 from inspection import queries
-from inspection.models import Part, Station
+from inspection.models import Station
 from inspection.station import AtTrigger, FolderSource, play
 from plc.simulator.sensor import SensorError, SensorWire
 from vision.folder import FolderError, FolderImage, read_folder
@@ -62,19 +62,19 @@ class StationCommand(BaseCommand):
             source=FolderSource(sorted(shown, key=lambda image: str(image.path)), options["seed"]),
             rate_per_s=options["rate"],
             until_seq=until_seq,
-            at_trigger=self._at_trigger(options["sensor"], options["truth_log"]),
+            at_trigger=self._at_trigger(station.code, options["sensor"], options["truth_log"]),
             stop=stop,
             actor=Actor.system(f"station {station.code}"),
         )
         self.stdout.write(f"Station {station.code} captured {captured} parts.")
 
-    def _at_trigger(self, sensor: str | None, truth_log: Path | None) -> AtTrigger:
+    def _at_trigger(self, station: str, sensor: str | None, truth_log: Path | None) -> AtTrigger:
         wire = _wire(sensor) if sensor else None
 
-        def pulse(part: Part, image: FolderImage) -> None:
+        def pulse(trigger_seq: int, part_id: str, image: FolderImage) -> None:
             if truth_log:
                 known = {
-                    "part": part.plc_part_id,
+                    "part": part_id,
                     "truth": image.truth,
                     "defect": image.defect,
                     "file": str(image.path),
@@ -83,10 +83,10 @@ class StationCommand(BaseCommand):
                     file.write(json.dumps(known) + "\n")
             if wire:
                 try:
-                    wire.pulse(part.station.code, part.trigger_seq, part.plc_part_id)
+                    wire.pulse(station, trigger_seq, part_id)
                 except SensorError as problem:
                     # As on the floor: the PLC does not know this part and will answer "unknown part".
-                    _log.warning("the PLC did not see part %s pass the light barrier: %s", part, problem)
+                    _log.warning("the PLC did not see part %s pass the light barrier: %s", part_id, problem)
 
         return pulse
 

@@ -17,6 +17,7 @@ from inspection.actions.intake import (
     TriggerGapError,
     UnknownViewError,
     capture,
+    part_id_of,
     trigger,
 )
 from inspection.actions.sweep import sweep
@@ -37,6 +38,7 @@ __all__ = [
     "hold",
     "hold_or_reject",
     "lock_golden",
+    "part_id_of",
     "release_claims",
     "report_readiness",
     "set_up_line",

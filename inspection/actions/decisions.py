@@ -11,6 +11,7 @@ from accounts.models import Person
 from audit.actor import Actor
 from audit.durability import carried_commit
 from audit.transitions import IllegalMove, StaleState, move
+from inspection.doorbell import ring_gateways
 from inspection.look import Look
 from inspection.models import Disposition, Inspection, Part
 from inspection.queries import parts_awaiting_inspection
@@ -164,6 +165,7 @@ def hold(
         hold_reason=reason,
         held_at=now,
     )
+    ring_gateways()
     return Disposition.objects.create(
         part=part,
         outcome=Outcome.HOLD,
@@ -203,6 +205,7 @@ def dispose(
         details={"source": source, "reason": reason, "note": note},
         disposed_at=now,
     )
+    ring_gateways()
     return Disposition.objects.create(
         part=part,
         outcome=outcome,

@@ -2,10 +2,13 @@
 
 import hashlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from audit.actor import Actor
@@ -13,13 +16,15 @@ from audit.durability import carried_commit
 from audit.transitions import move, record
 from inspection import pixels, storage
 from inspection.actions.decisions import hold_or_reject
-from inspection.doorbell import ring_inspection
+from inspection.doorbell import ring_after_commit
 from inspection.models import Image, Part, Station
 from inspection.queries import next_trigger_seq
 from inspection.states import PartState, Reason
 from vision.images import ImageError, decode
 
 MOST_MISSED_TRIGGERS = 1000
+READ_UNDER_LOCK = ("state", "version", "serial", "metadata")
+_writers = ThreadPoolExecutor(2, thread_name_prefix="write")
 _log = logging.getLogger(__name__)
 
 
@@ -64,40 +69,60 @@ def trigger(
     Raises TriggerGapError if more than 1000 triggers are missing: then the counter was reset, use a new epoch.
     """
     epoch = station.epoch if epoch is None else epoch
-    found = Part.objects.filter(station=station, epoch=epoch, trigger_seq=trigger_seq).first()
-    if found:
-        return found
-    with carried_commit():  # the capture's own commit, or the PLC's counter after a power cut, brings it back
-        newest = Part.objects.filter(station=station, epoch=epoch).order_by("-trigger_seq").first()
-        missed = range(newest.trigger_seq + 1, trigger_seq) if newest else range(0)
-        if len(missed) > MOST_MISSED_TRIGGERS:
-            raise TriggerGapError(
-                f"Trigger {trigger_seq} follows {newest.trigger_seq if newest else 0}: {len(missed)} parts cannot be "
-                "missing. If the trigger counter was reset, send the capture with the next epoch."
-            )
-        for seq in missed:
-            _make_part(station, epoch, seq, actor, "", {})
-        return _make_part(station, epoch, trigger_seq, actor, serial, metadata or {})
+    triggered_at = timezone.now()
+    for is_last_try in (False, True):
+        found = Part.objects.filter(station=station, epoch=epoch, trigger_seq=trigger_seq).first()
+        if found:
+            return found
+        try:
+            # The capture's own commit, or the PLC's counter after a power cut, brings it back.
+            with carried_commit():
+                _make_missed_parts(station, epoch, trigger_seq, triggered_at, actor)
+                return _make_part(station, epoch, trigger_seq, triggered_at, actor, serial, metadata or {})
+        except IntegrityError:
+            # Somebody else heard of this trigger, or of one that was jumped over, at the same moment.
+            if is_last_try:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _make_missed_parts(
+    station: Station, epoch: int, trigger_seq: int, triggered_at: datetime, actor: Actor
+) -> None:
+    newest = Part.objects.filter(station=station, epoch=epoch).aggregate(Max("trigger_seq"))[
+        "trigger_seq__max"
+    ]
+    missed = range(0) if newest is None else range(newest + 1, trigger_seq)
+    if len(missed) > MOST_MISSED_TRIGGERS:
+        raise TriggerGapError(
+            f"Trigger {trigger_seq} follows {newest}: {len(missed)} parts cannot be missing. If the trigger counter "
+            "was reset, send the capture with the next epoch."
+        )
+    for seq in missed:
+        _make_part(station, epoch, seq, triggered_at, actor, "", {})
 
 
 def _make_part(
-    station: Station, epoch: int, trigger_seq: int, actor: Actor, serial: str, metadata: dict[str, Any]
+    station: Station,
+    epoch: int,
+    trigger_seq: int,
+    triggered_at: datetime,
+    actor: Actor,
+    serial: str,
+    metadata: dict[str, Any],
 ) -> Part:
-    part, is_new = Part.objects.get_or_create(
+    part = Part.objects.create(
         station=station,
         epoch=epoch,
         trigger_seq=trigger_seq,
-        defaults={
-            "plc_part_id": part_id_of(station, epoch, trigger_seq),
-            "line": station.line,
-            "part_type": station.line.part_type,
-            "serial": serial,
-            "metadata": metadata,
-            "triggered_at": timezone.now(),
-        },
+        plc_part_id=part_id_of(station, epoch, trigger_seq),
+        line=station.line,
+        part_type=station.line.part_type,
+        serial=serial,
+        metadata=metadata,
+        triggered_at=triggered_at,
     )
-    if is_new:
-        record(part, "triggered", actor=actor, details={"trigger_seq": trigger_seq, "epoch": epoch})
+    record(part, "triggered", actor=actor, details={"trigger_seq": trigger_seq, "epoch": epoch})
     return part
 
 
@@ -132,13 +157,16 @@ def capture(
     part = trigger(
         station=station, trigger_seq=seq, epoch=epoch, serial=serial, metadata=metadata, actor=actor
     )
-    earlier = Image.objects.filter(part=part, view=view).first()
-    if earlier:
-        return _same_or_different(part, earlier, sha256)
+    if part.state != PartState.TRIGGERED or len(station.views) > 1:
+        earlier = Image.objects.filter(part=part, view=view).first()
+        if earlier:
+            return _same_or_different(part, earlier, sha256)
+    # The disk and the decoder work side by side.
+    writing = _writers.submit(storage.write, f"images/{sha256[:2]}/{sha256}", data)
     width, height, problem = _measure(data, sha256, station.max_pixels)
     fields = {
         "view": view,
-        "file": storage.write(f"images/{sha256[:2]}/{sha256}", data),
+        "file": writing.result(),
         "sha256": sha256,
         "byte_count": len(data),
         "width": width,
@@ -147,6 +175,7 @@ def capture(
     }
     told = {"serial": serial, "metadata": metadata}
     try:
+        part.station = station  # as the caller knows it: not asked for again
         image = _keep(part, fields, told, actor)
     except IntegrityError:
         # Two senders at the same moment: the other one's image counts, ours must equal it.
@@ -157,9 +186,10 @@ def capture(
 
 @transaction.atomic
 def _keep(part: Part, fields: dict[str, Any], told: dict[str, Any], actor: Actor) -> Image:
-    # The part's row is the lock between its views, the sweeper and us: read again under it, it cannot move on.
-    Part.objects.select_for_update().get(pk=part.pk)
-    part.refresh_from_db(fields=["state", "version", "serial", "metadata"])
+    # The part's row is the lock between its views, the sweeper and us: as read under it, it cannot move on.
+    locked = Part.objects.select_for_update().values(*READ_UNDER_LOCK).get(pk=part.pk)
+    for name, value in locked.items():
+        setattr(part, name, value)
     image = Image.objects.create(part=part, received_at=timezone.now(), **fields)
     # A part that was made without its camera (a jumped trigger, the PLC's counter) learns only now what it is.
     news = {name: value for name, value in told.items() if value and not getattr(part, name)}
@@ -182,12 +212,13 @@ def _accept(part: Part, image: Image, actor: Actor) -> None:
         record(part, "image_unreadable", actor=actor, details=details)
         hold_or_reject(part=part, reason=Reason.UNREADABLE_IMAGE, note=image.problem, actor=actor)
         return
-    here = set(Image.objects.filter(part=part).values_list("view", flat=True))
-    if not here.issuperset(part.station.views):
+    others = set(part.station.views) - {image.view}
+    if others and not others.issubset(Image.objects.filter(part=part).values_list("view", flat=True)):
         record(part, "image_added", actor=actor, details=details)
         return
-    move(part, PartState.CAPTURED, actor=actor, details=details, captured_at=image.received_at)
-    ring_inspection(part)
+    at = image.received_at
+    move(part, PartState.CAPTURED, actor=actor, details=details, captured_at=at, rung_at=at)
+    ring_after_commit(part)
 
 
 def _same_or_different(part: Part, earlier: Image, sha256: str) -> Capture:

@@ -19,8 +19,10 @@ from typing import Any
 from django.db import OperationalError, close_old_connections, connection
 
 from audit.actor import Actor
+from audit.bell import Bell
 from audit.transitions import IllegalMove, StaleState
 from inspection import actions
+from inspection.doorbell import PARTS_WAIT
 from inspection.models import Part
 from inspection.worker.eye import Eye
 from inspection.worker.steps import Job, close_job, open_job, see
@@ -64,7 +66,7 @@ class Pipeline:
             _log.warning(
                 "%s parts were in the hands of this worker when it died; they are looked at again", left
             )
-        for step in (self._claim, self._see, self._close):
+        for step in (self._listen, self._claim, self._see, self._close):
             thread = threading.Thread(target=self._run, args=(step,), name=step.__name__, daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -101,29 +103,35 @@ class Pipeline:
         finally:
             connection.close()
 
+    def _listen(self) -> None:
+        bell = Bell(PARTS_WAIT)
+        while not self._stop.is_set():
+            if bell.wait(LOOK_AGAIN_S):
+                self.ring()
+        bell.close()
+
     def _claim(self) -> None:
         while not self._stop.is_set():
             self._bell.wait(timeout=LOOK_AGAIN_S)
             self._bell.clear()
-            while not self._stop.is_set():
-                parts = self._guarded(self._claim_some, [])
-                for part in parts:
-                    self._opening.put(self._openers.submit(self._open, part))
-                if not parts:
-                    break
+            while not self._stop.is_set() and self._guarded(self._claim_some, False):
+                pass
 
-    def _claim_some(self) -> list[Part]:
+    def _claim_some(self) -> bool:
+        """Hand what waits to the openers; True where more may wait than there was room for."""
         with self._lock:
             besides = list(self._in_hand)
         room = MOST_IN_HAND - len(besides)
         if room <= 0:
             time.sleep(COMPANY_S)
-            return []
+            return True
         parts = actions.claim_waiting(worker=self._name, limit=room, besides=besides, actor=self._actor)
         now = time.monotonic()
         with self._lock:
             self._in_hand.update({part.pk: now for part in parts})
-        return parts
+        for part in parts:
+            self._opening.put(self._openers.submit(self._open, part))
+        return len(parts) == room
 
     def _open(self, part: Part) -> Job:
         try:
@@ -194,8 +202,10 @@ class Pipeline:
 
     def _close(self) -> None:
         while (job := self._seen.get()) is not None:
+            is_decided = False
             try:
                 close_job(job, actor=self._actor)
+                is_decided = True
             except (StaleState, IllegalMove) as late:
                 _log.info("part %s was decided elsewhere: %s", job.part.pk, late)
             except OperationalError as problem:
@@ -206,11 +216,12 @@ class Pipeline:
             except Exception:
                 _log.exception("part %s: the inspection did not end", job.part.pk)
             finally:
-                self._let_go(job.part.pk)
+                self._let_go(job.part.pk, is_decided=is_decided)
 
-    def _let_go(self, part_id: int) -> None:
+    def _let_go(self, part_id: int, *, is_decided: bool = False) -> None:
         """Out of our hands; if the part was not decided it is free to be claimed again, by anybody."""
-        self._guarded(lambda: actions.release_claims(worker=self._name, parts=[part_id]), 0)
+        if not is_decided:
+            self._guarded(lambda: actions.release_claims(worker=self._name, parts=[part_id]), 0)
         with self._lock:
             self._in_hand.pop(part_id, None)
 

@@ -11,7 +11,7 @@ from inspection.models import Disposition
 from plc.models import PlcLink
 from plc.queries import undelivered_dispositions
 
-POLL_S = 0.005
+POLL_S = 0.02  # a bell wakes the gateway long before; this is for rings that were lost
 # PostgreSQL gives ids before commit, so a smaller one may become visible after a larger one: the newest ids are
 # looked at for a while after the last change, and all young ones every second. SQLite has one writer at a time.
 OVERLAP = 50
@@ -26,7 +26,7 @@ NEWEST_ID = f"SELECT MAX(id) FROM {Disposition._meta.db_table}"  # noqa: S608 - 
 class Outbox:
     """The dispositions of one PLC that have no delivery yet.
 
-    Every 5 ms it asks for the newest id, and for the newest rows if that changed; every second for all rows of the
+    Every 20 ms, and whenever a bell rings, it asks for the newest id, and for the newest rows if that changed; every second for all rows of the
     last minutes; at the start for all.
     """
 
@@ -52,6 +52,10 @@ class Outbox:
         if now > self._restless_until:
             return []
         return self._after(max(self._settled_id, min(before, self._newest_id) - OVERLAP))
+
+    def look_now(self) -> None:
+        """Do not wait for the next poll."""
+        self._poll_at = 0.0
 
     def forget(self) -> None:
         """After a failed transaction: what was found is not delivered yet, so look again at all that is young."""

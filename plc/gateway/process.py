@@ -7,6 +7,8 @@ import threading
 
 from django.db import DatabaseError, InterfaceError, connection
 
+from audit.bell import Bell
+from inspection.doorbell import DISPOSITIONS_WAIT
 from plc import actions
 from plc.gateway.shift import Shift
 from plc.models import PlcLink
@@ -55,11 +57,14 @@ class Gateway:
         self._say(f"{self.code} was handed over by {self.owner}.")
 
     def _run_shift(self, shift: Shift, stop: threading.Event) -> None:
+        bell = Bell(DISPOSITIONS_WAIT)
         try:
             while not stop.is_set():
                 shift.turn()
-                stop.wait(shift.wait_s())
+                if bell.wait(shift.wait_s()):
+                    shift.look_now()
         finally:
+            bell.close()
             shift.close()
 
     def _say(self, sentence: str) -> None:

@@ -120,6 +120,10 @@ class Shift:
     def wait_s(self) -> float:
         return min(self._runner.wait_s(), POLL_S)
 
+    def look_now(self) -> None:
+        """A disposition was committed: the next turn looks for it, however short ago it looked."""
+        self._outbox.look_now()
+
     def close(self) -> None:
         """Close the connection in order; what the PLC still answered is committed first if it can be."""
         self._retry_at = -math.inf

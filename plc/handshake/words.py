@@ -139,7 +139,7 @@ class Timing:
     ack_s: float = 1.0
     backoff_first_s: float = 0.5
     backoff_max_s: float = 30.0
-    poll_s: float = 0.005
+    poll_s: float = 0.002
     quiet_s: float = 0.25
 
     def backoff_s(self, failures: int) -> float:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from audit.queries import events_of
-from inspection import actions, storage
+from inspection import actions, pixels
 from inspection.models import Image, Part
 from inspection.states import Mode, PartState, Reason
 from tests import factories
@@ -80,16 +80,14 @@ def test_a_late_image_still_says_what_its_part_is():
 def test_an_image_that_comes_while_the_sweeper_gives_up_is_kept_with_its_held_part(monkeypatch):
     station = factories.station()
     part = actions.trigger(station=station, trigger_seq=1, actor=factories.TESTER)
-    write = storage.write
 
-    def slow_write(name, data):
+    def slow_decoding(sha256, picture):
         """The sweeper's turn falls between our look at the part and our transaction."""
         actions.hold(
             part=Part.objects.get(pk=part.pk), reason=Reason.NO_IMAGE, actor=factories.TESTER, note="late"
         )
-        return write(name, data)
 
-    monkeypatch.setattr(storage, "write", slow_write)
+    monkeypatch.setattr(pixels, "offer", slow_decoding)
     done = actions.capture(station=station, trigger_seq=1, data=factories.png(), actor=factories.TESTER)
     assert done.is_new
     assert done.part.state == PartState.HELD

@@ -82,8 +82,8 @@ def test_a_row_is_read_written_numbered_and_acknowledged_in_this_order():
     assert box.written(0.0) == []
     assert box.next_request(0.0) == WriteSeq(7)
     assert box.written(0.0) == []
-    assert box.next_request(0.0) == WaitUntil(0.005)
-    assert box.next_request(0.005) == Read()
+    assert box.next_request(0.0) == WaitUntil(Timing().poll_s)
+    assert box.next_request(Timing().poll_s) == Read()
     assert box.received(acked(), 0.01) == [Acked("S01", 7, 1, "P-7", 0.01)]
     assert box.state is State.IDLE
     assert box.item is None
@@ -279,7 +279,7 @@ def test_a_restarted_plc_or_a_foreign_number_stops_the_mailbox_with_an_alarm(sta
     assert [type(event) for event in events] == [ResyncNeeded, Alarm]
     assert reason in events[0].reason
     assert box.state is State.RESYNC
-    assert box.next_request(0.0) == WaitUntil(0.005)
+    assert box.next_request(0.0) == WaitUntil(Timing().poll_s)
     with pytest.raises(IllegalInputError):
         box.offer(row(), 0.0)
 
