@@ -1,13 +1,15 @@
 """What people may send to training."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from rest_framework import serializers
 
 from training.choice import AUTO
 from training.recipes import read_json
 from vision.families import FAMILIES
+
+MORE_FIELDS = ("seed", "options", "augment", "preprocess")  # behind "More" on the training page
 
 
 def family_choices() -> list[tuple[str, str]]:
@@ -25,12 +27,13 @@ def family_label(name: str) -> str:
     return family.title.partition(":")[0] if family else name
 
 
+def sentences(form: serializers.Serializer) -> dict[str, str]:
+    """The first sentence about each field that was refused."""
+    return {str(name): str(found[0]) for name, found in cast(dict[str, list[str]], form.errors).items()}
+
+
 class JsonObject(serializers.JSONField):
     """An object of names and values; on a page as text, where nothing typed is {}."""
-
-    def get_value(self, dictionary: Any) -> Any:
-        value = dictionary.get(self.field_name, serializers.empty)
-        return serializers.empty if value is None else value
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         try:
@@ -63,6 +66,11 @@ class RunForm(RecipeForm):
 
 
 class FreezeAndTrainForm(RecipeForm):
-    """The one button of the training page."""
+    """The one button of the training page; an empty field is its default."""
 
-    dataset = serializers.IntegerField(min_value=1)
+    dataset = serializers.IntegerField(
+        min_value=1, error_messages={"required": "Choose a dataset.", "invalid": "Choose a dataset."}
+    )
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value({name: value for name, value in data.items() if value.strip()})

@@ -1,5 +1,6 @@
 """What the training and golden pages show: rows turned into words and rates with their n and bound."""
 
+import json
 from typing import Any
 
 from audit.models import Event
@@ -7,11 +8,15 @@ from inspection.models import GoldenConfiguration
 from inspection.queries import REFUSED
 from inspection.states import GoldenState
 from metrics.rates import Rate
+from training.choice import AUTO, Material, choose_family
 from training.forms import family_label
 from training.models import Candidate, Run
 from training.states import CandidateState, RunState
+from vision.families import FAMILIES, options_of
+from vision.options import options_help
 
 OUTCOMES = {RunState.FINISHED: "ok", RunState.FAILED: "fault"}
+PLOT_LEFT, PLOT_TOP, PLOT_PX = 44, 8, 148
 COMPARED = (
     ("review_rate", "To a person, of all held-out parts"),
     ("underkill", "Underkill: bad parts passed"),
@@ -19,11 +24,42 @@ COMPARED = (
 )
 
 
+def recipe_card(material: Material, family: str) -> dict[str, Any] | None:
+    """Which family a run would take now and why, and what it lets one set; None for a family that is not here."""
+    choice = choose_family(material)
+    taken = choice.family if family == AUTO else family
+    known = FAMILIES.get(taken)
+    if known is None or not known.is_available:
+        return None
+    return {
+        "label": family_label(taken),
+        "is_auto": family == AUTO,
+        "why": choice.why if family == AUTO else f"{known.title}. It learns from {known.learns_from}.",
+        "lacks": _what_it_lacks(known.learns_from, material),
+        "options": [
+            {"name": each.name, "default": json.dumps(each.default), "words": each.words}
+            for each in options_help(options_of(taken))
+        ],
+    }
+
+
+def _what_it_lacks(learns_from: str, material: Material) -> str:
+    if not material.good:
+        return "There is no good picture to learn from yet."
+    if learns_from == "graded parts" and not material.bad:
+        return "There is no graded bad picture to learn from yet."
+    if learns_from == "painted labels" and not material.painted:
+        return f"None of the {material.bad} bad pictures to learn from is painted yet."
+    return ""
+
+
 def run_card(run: Run) -> dict[str, Any]:
     return {
         "id": run.pk,
         "name": f"Run {run.pk}",
         "family": family_label(run.family),
+        "why": run.why_family,
+        "settings": _settings(run),
         "dataset": str(run.dataset_version),
         "state": run.get_state_display(),
         "outcome": OUTCOMES.get(RunState(run.state)),
@@ -34,6 +70,14 @@ def run_card(run: Run) -> dict[str, Any]:
         "ended_at": run.finished_at,
         "started_by": run.person.get_username() if run.person else "the set-up",
     }
+
+
+def _settings(run: Run) -> list[str]:
+    """What differs from the defaults, in words."""
+    said = [f"{name} {json.dumps(value)}" for name, value in run.options.items()]
+    said += [f"seed {run.seed}"] if run.seed else []
+    said += ["augmented"] if run.augment else []
+    return said + (["behind a preprocessing"] if run.preprocess else [])
 
 
 def candidate_card(candidate: Candidate) -> dict[str, Any]:
@@ -51,9 +95,67 @@ def candidate_card(candidate: Candidate) -> dict[str, Any]:
         "grey_from": candidate.grey_from,
         "grey_to": candidate.grey_to,
         "metrics": candidate.metrics,
+        "plots": reliability_plots(candidate.metrics),
+        "defects": _by_defect(candidate.metrics),
+        "made_with": made_with(candidate.metrics.get("recipe")),
         "worse": worse_than_before(candidate.metrics),
         "work": _row(candidate.metrics, "review_rate_imported", ""),
         "rows": [_row(candidate.metrics, name, words) for name, words in COMPARED],
+    }
+
+
+def _by_defect(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    before = metrics.get("auroc_by_defect_before") or {}
+    return [
+        {"name": name, "n": each["n"], "after": each["auroc"], "before": before.get(name, {}).get("auroc")}
+        for name, each in (metrics.get("auroc_by_defect_after") or {}).items()
+    ]
+
+
+def made_with(recipe: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """The candidate's recipe as rows; empty for candidates that were made before recipes were kept."""
+    if not recipe:
+        return []
+    rows = [("Family", family_label(recipe["family"])), ("Seed", str(recipe["seed"]))]
+    rows += [(name, json.dumps(value)) for name, value in recipe["options"].items()]
+    rows += [("Augmentation", json.dumps(recipe["augment"]) if recipe["augment"] else "none")]
+    return [*rows, ("Preprocessing", json.dumps(recipe["preprocess"]) if recipe["preprocess"] else "none")]
+
+
+def reliability_plots(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the active model and the candidate said of the same held-out parts, each as a plot; without either none."""
+    names = (("before", "Active when the run began"), ("after", "Candidate"))
+    found = [(title, metrics.get(f"reliability_{name}") or []) for name, title in names]
+    return [_plot(title, bins) for title, bins in found if bins]
+
+
+def _plot(title: str, bins: list[dict[str, Any]]) -> dict[str, Any]:
+    """Places in the 240 x 200 units of training/_reliability.html; y grows downwards."""
+
+    def across(probability: float) -> str:
+        return f"{PLOT_LEFT + PLOT_PX * probability:.1f}"
+
+    def down(share: float) -> str:
+        return f"{PLOT_TOP + PLOT_PX * (1 - share):.1f}"
+
+    return {
+        "title": title,
+        "n": sum(each["n"] for each in bins),
+        "bad": sum(each["k"] for each in bins),
+        "bins": [
+            {
+                "x": across(each["probability"]),
+                "y": down(each["share"]),
+                "top": down(each["upper"]),
+                "bottom": down(each["lower"]),
+                "said": f"{each['probability']:.0%}",
+                "was": f"{each['share']:.0%}",
+                "bounds": f"{each['lower']:.0%} to {each['upper']:.0%}",
+                "k": each["k"],
+                "n": each["n"],
+            }
+            for each in bins
+        ],
     }
 
 

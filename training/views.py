@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,9 +17,12 @@ from accounts.queries import line_codes
 from audit.actor import Actor
 from audit.transitions import IllegalMove, StaleState
 from inspection.queries import newest_words_on
+from labeling.models import Dataset
 from labeling.records import dataset_record
 from training import actions, forms, pages, queries
 from training.api import APPROVERS, TRAINERS
+from training.choice import AUTO, Material
+from training.forms import family_label
 
 GOLDEN_READERS = (*APPROVERS, Role.INTEGRATOR)
 MOST_SHOWN = 20
@@ -27,40 +31,73 @@ MOST_SHOWN = 20
 @require_safe
 @role_required(*APPROVERS)
 def training(request: HttpRequest) -> HttpResponse:
-    """Runs and candidates; `?fragment=training` is the live part alone."""
-    lines = line_codes(_person(request), *APPROVERS)
-    mine = line_codes(_person(request), *TRAINERS)
-    is_fragment = request.GET.get("fragment") == "training"
-    context: dict[str, Any] = {
-        "runs": [pages.run_card(run) for run in queries.runs_on(lines)[:MOST_SHOWN]],
-        "candidates": [pages.candidate_card(each) for each in queries.candidates_on(lines)[:MOST_SHOWN]],
-        "can_train": mine != frozenset(),
-    }
-    if not is_fragment and context["can_train"]:
-        context["datasets"] = [dataset_record(dataset) for dataset in labeling.queries.datasets_on(mine)]
-        context["families"] = forms.family_choices()
-    return render(request, "training/_training.html" if is_fragment else "training/training.html", context)
+    """Runs and candidates; `?fragment=training` is the live part alone, `?fragment=recipe` what a family would take."""
+    fragment = request.GET.get("fragment")
+    if fragment == "training":
+        return render(request, "training/_training.html", _live(request))
+    if fragment == "recipe":
+        card = _recipe_card(request, request.GET.get("dataset", ""), request.GET.get("family", AUTO))
+        return render(request, "training/_recipe.html", {"recipe": card})
+    return _page(request)
 
 
 @require_POST
 @role_required(*TRAINERS)
 def freeze_and_train(request: HttpRequest) -> HttpResponse:
-    """Freeze what the dataset holds now and start a run on it."""
+    """Freeze what the dataset holds now and start a run on it; what was typed stays where it is refused."""
     form = forms.FreezeAndTrainForm(data=request.POST)
     if not form.is_valid():
-        messages.error(request, "Choose a dataset and a model family.")
-        return redirect("training")
-    datasets = labeling.queries.datasets_on(line_codes(_person(request), *TRAINERS))
-    dataset = get_object_or_404(datasets, pk=form.validated_data["dataset"])
-    actor, family = Actor.person(_person(request)), form.validated_data["family"]
+        return _page(request, errors=forms.sentences(form))
+    wanted = dict(form.validated_data)
+    person = _person(request)
+    dataset = get_object_or_404(_datasets(request), pk=wanted.pop("dataset"))
     try:
-        version = labeling.actions.freeze_version(dataset=dataset, actor=actor)
-    except labeling.actions.NothingToFreezeError as problem:
-        messages.error(request, str(problem))
-    else:
-        run = actions.start_run(dataset_version=version, family=family, actor=actor, person=_person(request))
-        messages.success(request, f"Run {run.pk} trains on {version}.")
+        run = actions.freeze_and_train(dataset=dataset, actor=Actor.person(person), person=person, **wanted)
+    except actions.RecipeError as problem:
+        return _page(request, errors={problem.field: str(problem)})
+    except (labeling.actions.NothingToFreezeError, actions.RunGoesOnError) as problem:
+        return _page(request, errors={"dataset": str(problem)})
+    messages.success(request, f"Run {run.pk} trains {family_label(run.family)} on {run.dataset_version}.")
     return redirect("training")
+
+
+def _page(request: HttpRequest, *, errors: dict[str, str] | None = None) -> HttpResponse:
+    """The whole page; with errors its form holds what was sent."""
+    context = _live(request)
+    if context["can_train"]:
+        found = [dataset_record(dataset) for dataset in _datasets(request)]
+        typed = {name: request.POST.get(name, "") for name in ("dataset", "family", *forms.MORE_FIELDS)}
+        typed["family"] = typed["family"] or AUTO
+        typed["dataset"] = typed["dataset"] or (str(found[0]["id"]) if found else "")
+        context |= {
+            "datasets": found,
+            "families": [(AUTO, "Auto: what the pictures allow"), *forms.family_choices()],
+            "typed": typed,
+            "errors": errors or {},
+            "is_more_open": any(typed[name].strip() for name in forms.MORE_FIELDS),
+            "recipe": _recipe_card(request, typed["dataset"], typed["family"]),
+        }
+    return render(request, "training/training.html", context, status=400 if errors else 200)
+
+
+def _live(request: HttpRequest) -> dict[str, Any]:
+    lines = line_codes(_person(request), *APPROVERS)
+    return {
+        "runs": [pages.run_card(run) for run in queries.runs_on(lines)[:MOST_SHOWN]],
+        "candidates": [pages.candidate_card(each) for each in queries.candidates_on(lines)[:MOST_SHOWN]],
+        "can_train": line_codes(_person(request), *TRAINERS) != frozenset(),
+    }
+
+
+def _recipe_card(request: HttpRequest, dataset_id: str, family: str) -> dict[str, Any] | None:
+    dataset = _datasets(request).filter(pk=dataset_id).first() if dataset_id.isdecimal() else None
+    if dataset is None:
+        return None
+    return pages.recipe_card(Material.of(labeling.queries.contents_of(dataset).images), family)
+
+
+def _datasets(request: HttpRequest) -> QuerySet[Dataset]:
+    return labeling.queries.datasets_on(line_codes(_person(request), *TRAINERS))
 
 
 @require_POST

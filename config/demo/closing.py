@@ -42,6 +42,7 @@ class Closing:
     ) -> None:
         self._prepared, self._truth, self._plc_log = prepared, truth, plc_log
         self._developer, self._say, self._tick = developer, say, tick
+        self._family = options.family
         assert options.parts is not None
         self._wanted = options.parts
         self._parts = Part.objects.filter(
@@ -112,7 +113,8 @@ class Closing:
         self._say("Retraining on what the inspectors decided.")
         dataset = labeling.queries.datasets_of(self._prepared.station.line).get(name=DATASET)
         version = self._call("POST", f"datasets/{dataset.pk}/versions/", {})
-        run = self._call("POST", "runs/", {"dataset_version": version["id"], "family": "patchcore"})
+        run = self._call("POST", "runs/", {"dataset_version": version["id"], "family": self._family})
+        self._say(f"Run {run['id']} trains {run['family']}. {run['why_family']}".strip())
         give_up_at, last = time.monotonic() + TRAINING_S, ""
         while run["state"] not in {"finished", "failed"}:
             if time.monotonic() > give_up_at:
@@ -128,7 +130,12 @@ class Closing:
         golden = self._call("POST", f"candidates/{candidate['id']}/acceptance/", {})["golden"]
         self._call("POST", f"golden/{golden['id']}/activate/", {})
         self._say(f"Candidate {candidate['id']} is active as golden configuration {golden['number']}.")
-        return {**candidate["metrics"], "grey_from": candidate["grey_from"], "grey_to": candidate["grey_to"]}
+        return {
+            "family": run["family"],
+            **candidate["metrics"],
+            "grey_from": candidate["grey_from"],
+            "grey_to": candidate["grey_to"],
+        }
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         status, answer = self._developer.ask(method, path, body)

@@ -11,7 +11,7 @@ SOURCE_FILE = "image-source.json"
 
 @dataclass(frozen=True)
 class Options:
-    """images is None where the demo renders its own parts."""
+    """images is None where the demo renders its own parts; family is what --exit-when-done retrains with."""
 
     images: Path | None
     port: int
@@ -21,6 +21,7 @@ class Options:
     exits_when_done: bool
     data_dir: Path
     seed: int
+    family: str
 
 
 class OptionError(ValueError):
@@ -54,6 +55,12 @@ def read(arguments: list[str] | None = None) -> Options:
         "--data-dir", type=Path, metavar="DIR", help="where everything is kept (default var/)"
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="order of the parts (default 1)")
+    parser.add_argument(
+        "--family",
+        default="auto",
+        metavar="F",
+        help="with --exit-when-done: model family of the retraining (default auto: what the pictures allow)",
+    )
     given = parser.parse_args(arguments)
     if given.exit_when_done and not given.parts:
         raise OptionError("--exit-when-done needs --parts N: without it the line never ends.")
@@ -71,6 +78,7 @@ def read(arguments: list[str] | None = None) -> Options:
         exits_when_done=given.exit_when_done,
         data_dir=given.data_dir.expanduser().resolve() if given.data_dir else _default_data_dir(images),
         seed=given.seed,
+        family=given.family,
     )
 
 

@@ -124,7 +124,7 @@ def _first_model(station: Station, images: Path, seed: int, say: Callable[[str],
     show = progress_line(say)
     labeling.actions.import_folder(dataset=dataset, folder=images, actor=DEMO, progress=show)
     version = labeling.actions.freeze_version(dataset=dataset, actor=DEMO)
-    run = training.actions.start_run(dataset_version=version, family="patchcore", seed=seed, actor=DEMO)
+    run = training.actions.start_run(dataset_version=version, seed=seed, actor=DEMO)
     candidate = training.actions.run_training(run=run, actor=DEMO, progress=show)
     if candidate is None:
         raise RuntimeError(f"The first model was not fitted: {Run.objects.get(pk=run.pk).error}")

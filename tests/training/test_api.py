@@ -126,7 +126,7 @@ def test_one_button_freezes_and_trains(station, version):
 
     run = Run.objects.get()
     assert run.dataset_version.number == 2
-    assert f"Run {run.pk} trains on discs version 2." in page.content.decode()
+    assert f"Run {run.pk} trains PatchCore on discs version 2." in page.content.decode()
 
 
 def test_the_training_page_shows_a_running_run_and_its_progress(version):

@@ -1,7 +1,7 @@
 """Every write of training."""
 
 from training.actions.candidates import accept, activate, decline, make_active
-from training.actions.runs import RunGoesOnError, run_training, start_run, sweep
+from training.actions.runs import RunGoesOnError, freeze_and_train, run_training, start_run, sweep
 from training.recipes import RecipeError, UnknownFamilyError
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "accept",
     "activate",
     "decline",
+    "freeze_and_train",
     "make_active",
     "run_training",
     "start_run",

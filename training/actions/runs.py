@@ -12,8 +12,9 @@ from django.utils import timezone
 from accounts.models import Person
 from audit.actor import Actor
 from audit.transitions import IllegalMove, StaleState, move, record
-from labeling.models import DatasetVersion
-from labeling.queries import images_of
+from labeling.actions import freeze_version
+from labeling.models import Dataset, DatasetVersion
+from labeling.queries import contents_of, images_of
 from training import queries
 from training.actions.fitting import Fitted, fit_and_judge
 from training.choice import AUTO, Material, choose_family
@@ -33,6 +34,34 @@ _log = logging.getLogger(__name__)
 
 class RunGoesOnError(Exception):
     """A run of this version and family goes on with other settings; two at once would be taken for each other."""
+
+
+def freeze_and_train(
+    *,
+    dataset: Dataset,
+    actor: Actor,
+    family: str = AUTO,
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    augment: Mapping[str, Any] | None = None,
+    preprocess: Mapping[str, Any] | None = None,
+    person: Person | None = None,
+) -> Run:
+    """Freeze what the dataset holds now and start a run on it; where the recipe is refused nothing is frozen.
+
+    Raises what `start_run` does, and NothingToFreezeError for an empty dataset.
+    """
+    images = contents_of(dataset).images
+    wanted: dict[str, Any] = {
+        "seed": seed,
+        "options": options or {},
+        "augment": augment or {},
+        "preprocess": preprocess or {},
+    }
+    chosen = choose_family(Material.of(images)).family if family == AUTO else family
+    read_recipe(family=chosen, read=named_by_hash(images), **wanted)
+    version = freeze_version(dataset=dataset, actor=actor)
+    return start_run(dataset_version=version, family=family, actor=actor, person=person, **wanted)
 
 
 def start_run(
