@@ -67,7 +67,7 @@ class Bell:
 
     def _listening(self) -> PubSub | None:
         if self._listener is None and time.monotonic() >= self._quiet_until:
-            self._listener = _connection().pubsub()
+            self._listener = _connection().pubsub()  # type: ignore[no-untyped-call]
             self._listener.subscribe(_channel(self._name))
         return self._listener
 
