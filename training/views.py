@@ -37,7 +37,7 @@ def training(request: HttpRequest) -> HttpResponse:
         return render(request, "training/_training.html", _live(request))
     if fragment == "recipe":
         card = _recipe_card(request, request.GET.get("dataset", ""), request.GET.get("family", AUTO))
-        return render(request, "training/_recipe.html", {"recipe": card})
+        return render(request, "training/_recipe_fragment.html", {"recipe": card})
     return _page(request)
 
 
