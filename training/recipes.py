@@ -8,13 +8,12 @@ from typing import Any
 from training.learning import LearningError
 from training.teaching import Recipe
 from vision.augment import AugmentPlan
-from vision.families import FAMILIES, FamilyError, options_of
+from vision.families import FAMILIES, options_of
 from vision.options import read_options
 from vision.preprocess.chain import Preprocess
 from vision.preprocess.plan import ReadPicture, preprocess_of
 
-MEMBERS = {"anomaly": "anomaly_options", "supervised": "supervised_options"}  # of a hybrid's options
-AUTOMATIC_MEMBERS = ("unet", "probe")  # what a hybrid's "auto" may become
+AUTOMATIC_CLASSIFIERS = ("unet", "probe")  # what a hybrid's "auto" may become
 
 
 class RecipeError(ValueError):
@@ -112,19 +111,21 @@ def _options(family: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_members(options: Mapping[str, Any]) -> None:
-    """A hybrid hands its members' options on only when it is fitted: hours later that would be late."""
-    for role, name in MEMBERS.items():
-        given = options[name]
-        families = AUTOMATIC_MEMBERS if options[role] == "auto" else (options[role],)
-        problems = []
-        for family in families:
-            try:
-                check_family(family)
-                read_options(options_of(family), given)
-            except (ValueError, FamilyError) as problem:
-                problems.append(f"{name} of {family}: {problem}")
-        if len(problems) == len(families):
-            raise ValueError(" ".join(problems))
+    """A hybrid hands its members' options on only when it is fitted: hours later that would be late.
+
+    Raises ValueError with a sentence.
+    """
+    supervised = options["supervised"]
+    classifiers = AUTOMATIC_CLASSIFIERS if supervised == "auto" else tuple(supervised.split("+"))
+    given = {options["anomaly"]: options["anomaly_options"], **options["supervised_options"]}
+    for family in (options["anomaly"], *classifiers, *options["supervised_options"]):
+        check_family(family)
+        if not isinstance(given.get(family, {}), dict):
+            raise ValueError(f"The options of {family} are an object of names and values.")  # noqa: TRY004
+        try:
+            read_options(options_of(family), given.get(family, {}))
+        except ValueError as problem:
+            raise ValueError(f"its member {family}: {problem}") from problem
 
 
 def _plan(given: Mapping[str, Any]) -> AugmentPlan:

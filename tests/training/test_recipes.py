@@ -50,10 +50,16 @@ REFUSED = [
     ({"family": "unet", "options": {"tile_px": 100}}, "options", "tile_px is a multiple of 32"),
     ({"family": "unet", "options": {"steps": "many"}}, "options", "The option steps is int, not 'many'"),
     (
-        {"family": "hybrid", "options": {"supervised_options": {"bank_size": 3}}},
+        {"family": "hybrid", "options": {"supervised_options": {"unet": {"bank_size": 3}}}},
         "options",
-        "supervised_options of unet",
+        "its member unet: There is no option 'bank_size'",
     ),
+    (
+        {"family": "hybrid", "options": {"supervised_options": {"probe": 3}}},
+        "options",
+        "The options of probe are an object",
+    ),
+    ({"family": "hybrid", "options": {"supervised_options": {"oracle": {}}}}, "options", "oracle"),
     ({"family": "hybrid", "options": {"anomaly": "oracle"}}, "options", "oracle"),
     ({"family": "patchcore", "augment": {"copies": 2}}, "augment", "nothing is allowed to change"),
     ({"family": "patchcore", "augment": {"synthetic_bad": 2}}, "augment", "learns from good parts alone"),
