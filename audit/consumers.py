@@ -53,9 +53,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             await self.send_json(live.message_of(event))
         await self._say_newest("heartbeat")
 
-    async def live_message(self, event: dict[str, Any]) -> None:
+    async def live_messages(self, event: dict[str, Any]) -> None:
         if self._beat is not None:
-            await self.send_json(event["message"])
+            for message in event["messages"]:
+                await self.send_json(message)
 
     async def _heartbeat(self) -> None:
         # An event between the page's rendering and the subscription rings nobody; early beats show it soon.

@@ -57,17 +57,12 @@ async def _send_gathered() -> None:
         messages = list(_gathered)
         _gathered.clear()
     layer = get_channel_layer()
-    for message in messages:
-        try:
-            await asyncio.wait_for(
-                layer.group_send(GROUP, {"type": "live.message", "message": message}), timeout=2
-            )
-        except Exception as problem:
-            # The others would wait as long for the same broker; the pages resync.
-            _log.warning(
-                "%s live messages, the last %s, were not all sent: %s", len(messages), messages[-1], problem
-            )
-            return
+    try:
+        await asyncio.wait_for(
+            layer.group_send(GROUP, {"type": "live.messages", "messages": messages}), timeout=2
+        )
+    except Exception as problem:
+        _log.warning("%s live messages were not sent: %s", len(messages), problem)
 
 
 _lock = threading.Lock()

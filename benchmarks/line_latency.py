@@ -1,8 +1,9 @@
 """Trigger -> PLC acknowledgement of automatic parts, broken down by stage, on a whole running line.
 
 Starts the same processes as script/demo in a data folder of its own, plays rendered parts at a fixed rate, and reads
-the stages from the rows. The bare model (decode + predict, one process, nothing else running) is measured in the
-same run, so that the ratio holds on a noisy machine.
+the stages from the rows. The bare work (decode, and the model in the runtime that the worker chose; one process, nothing
+else running) is measured in the same run. What the whole path takes beyond it is the overhead; the PLC's scan (10 ms, so
+5 ms on average until its program sees anything) is a part of it.
 """
 
 import argparse
@@ -17,14 +18,15 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-GOAL_P99_MS = 300.0
+GOAL_OVERHEAD_MS = 15.0  # p50
+GOAL_P99_MS = 100.0  # of the whole, at 10 parts/s
 STAGES = ("capture", "queue", "decode", "prepare", "wait", "forward", "finish", "decide", "outbox", "plc")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", type=int, default=200)
-    parser.add_argument("--rate", type=float, default=5.0)
+    parser.add_argument("--rate", type=float, default=10.0)
     parser.add_argument("--images", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="secondlook-bench-") as folder:
@@ -33,16 +35,20 @@ def main() -> int:
         for name in ("REDIS_URL", "DATABASE_URL", "STORAGE_URL"):
             os.environ.pop(name, None)
         detail = measure(given, Path(folder))
-    figure = detail["trigger_to_ack_ms"]["p99"]
+    figure = detail["overhead_ms_p50"]
+    holds = {
+        "overhead_ms_p50": figure <= GOAL_OVERHEAD_MS,
+        "trigger_to_ack_ms_p99": detail["trigger_to_ack_ms"]["p99"] <= GOAL_P99_MS,
+    }
     print(
         json.dumps(
             {
                 "benchmark": "line_latency",
                 "figure": figure,
-                "unit": "ms p99 trigger to PLC ack",
-                "goal": GOAL_P99_MS,
-                "holds": figure <= GOAL_P99_MS,
-                "detail": detail,
+                "unit": "ms p50 from trigger to PLC ack, less bare decode and bare model",
+                "goal": GOAL_OVERHEAD_MS,
+                "holds": all(holds.values()),
+                "detail": {"holds": holds, **detail},
             }
         )
     )
@@ -59,6 +65,7 @@ def measure(given: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
         port=0,
         rate=given.rate,
         parts=given.parts,
+        family="auto",
         opens_browser=False,
         exits_when_done=True,
         data_dir=data_dir,
@@ -78,9 +85,10 @@ def measure(given: argparse.Namespace, data_dir: Path) -> dict[str, Any]:
         wait_until_acknowledged(given.parts, supervisor.wait)
         detail = stages()
         supervisor.stop()
-    detail["bare_model_ms"] = bare_model()
-    whole, bare = detail["trigger_to_ack_ms"]["p50"], detail["bare_model_ms"]["p50"]
-    detail["ratio_p50_to_bare_model"] = round(whole / bare, 2)
+    detail["bare_ms"] = bare_work()
+    whole = detail["trigger_to_ack_ms"]["p50"]
+    bare = sum(detail["bare_ms"][step]["p50"] for step in ("decode", "model"))
+    detail["ratio_p50_to_bare_work"] = round(whole / bare, 2)
     detail["overhead_ms_p50"] = round(whole - bare, 2)
     detail["rate_parts_per_s"] = given.rate
     return detail
@@ -131,23 +139,37 @@ def stages() -> dict[str, Any]:
     }
 
 
-def bare_model() -> dict[str, float]:
-    """Decode and predict of the same images in this process, with the line stopped."""
+def bare_work() -> dict[str, Any]:
+    """Decode and predict of the same images in this process, in the worker's own runtime, with the line stopped."""
+    from django.conf import settings
+
     from inspection import storage
     from inspection.models import GoldenConfiguration, Image
     from vision import model_file
     from vision.images import decode
+    from vision.readiness import make_ready
 
     golden = GoldenConfiguration.objects.get(state="active")
-    predictor = model_file.load(
+    found = model_file.open_model(
         storage.local_model(golden.model_sha256), expected_sha256=golden.model_sha256, device="cpu"
     )
-    took = []
+    ready = make_ready(
+        found.predictor,
+        references=found.references,
+        model_sha256=golden.model_sha256,
+        cache=Path(settings.DATA_DIR) / "runtimes",  # where the worker has kept its choice
+        say=lambda _: None,
+    )
+    decoding, predicting = [], []
     for image in list(Image.objects.order_by("id")[:60]):
+        data = storage.read(image.file)
         began = time.perf_counter()
-        predictor.predict([decode(storage.read(image.file), max_pixels=60_000_000)])
-        took.append((time.perf_counter() - began) * 1000)
-    return percentiles(took[5:])
+        picture = decode(data, max_pixels=60_000_000)
+        decoded = time.perf_counter()
+        found.predictor.predict([picture])
+        decoding.append((decoded - began) * 1000)
+        predicting.append((time.perf_counter() - decoded) * 1000)
+    return {"runtime": str(ready), "decode": percentiles(decoding[5:]), "model": percentiles(predicting[5:])}
 
 
 def ms(since: Any, until: Any) -> float:

@@ -11,6 +11,10 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.utils._os import safe_join
 
 
+class Derived(ContentFile):
+    """Bytes that can be computed again from what is durable: nobody waits for the disk to have them."""
+
+
 class DurableFileStorage(FileSystemStorage):
     """Local files written as temp -> fsync -> rename -> fsync of the folder; an old name is replaced whole."""
 
@@ -25,12 +29,14 @@ class DurableFileStorage(FileSystemStorage):
             with temporary.open("wb") as file:
                 for chunk in content.chunks():
                     file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
+                if not isinstance(content, Derived):
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(target.parent)
+        if not isinstance(content, Derived):
+            _sync_folder(target.parent)
         return name
 
 
@@ -54,6 +60,11 @@ def _sync_folder(folder: Path) -> None:
 def write(name: str, data: bytes) -> str:
     """Store the bytes durably under exactly this name; the row that names them is committed afterwards."""
     return default_storage.save(name, ContentFile(data))
+
+
+def write_derived(name: str, data: bytes) -> str:
+    """Store bytes that a power cut may take: whoever needs them computes them again."""
+    return default_storage.save(name, Derived(data))
 
 
 def read(name: str) -> bytes:

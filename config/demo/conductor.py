@@ -55,7 +55,7 @@ class Conductor:
         self._introduce()
         self._printer = PartPrinter(self._say)
         self._supervisor.add(self._station())
-        self._supervisor.add(self._celery("train"))
+        self._supervisor.add(celery_worker("train"))
 
     def watch_for_ever(self) -> int:
         """Print a line per part until Ctrl-C."""
@@ -90,7 +90,7 @@ class Conductor:
     def _crew(self) -> list[ProcessSpec]:
         """All but the station and the train worker; heavy imports run side by side."""
         return [
-            self._celery("inspect"),
+            celery_worker("inspect"),
             self._manage(
                 "simulator",
                 "simulate_plc",
@@ -123,23 +123,6 @@ class Conductor:
             *("--truth-log", str(self._truth.path), *last),
         )
         return ProcessSpec(spec.name, spec.argv, cwd=BASE_DIR, ends_by_itself=bool(last))
-
-    def _celery(self, queue: str) -> ProcessSpec:
-        # torch's threads wait by spinning, and two torch processes that spin on two cores are seven times slower
-        # than one thread each: so one core stays free of them, and idle threads sleep.
-        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) - 1)), "OMP_WAIT_POLICY": "PASSIVE"}
-        niceness = ["nice", "-n", "10"] if queue == "train" else []
-        return ProcessSpec(
-            f"{queue}-worker",
-            [
-                *niceness,
-                *(sys.executable, "-m", "celery", "-A", "config", "worker", "-Q", queue, "-P", "solo"),
-                *("--without-gossip", "--without-mingle", "--without-heartbeat", "-n", f"{queue}@%h"),
-                *("--loglevel", "INFO"),
-            ],
-            env=threads,
-            cwd=BASE_DIR,
-        )
 
     def _manage(self, name: str, *arguments: str) -> ProcessSpec:
         return ProcessSpec(name, [sys.executable, "manage.py", *arguments], cwd=BASE_DIR)
@@ -206,6 +189,25 @@ class Conductor:
     def _tick(self) -> None:
         self._printer.print_new()
         self._supervisor.wait(0.3)
+
+
+def celery_worker(queue: str) -> ProcessSpec:
+    """The worker of one queue, as the demo runs it."""
+    # torch's threads wait by spinning, and two torch processes that spin on two cores are seven times slower
+    # than one thread each: so one core stays free of them, and idle threads sleep.
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) - 1)), "OMP_WAIT_POLICY": "PASSIVE"}
+    niceness = ["nice", "-n", "10"] if queue == "train" else []
+    return ProcessSpec(
+        f"{queue}-worker",
+        [
+            *niceness,
+            *(sys.executable, "-m", "celery", "-A", "config", "worker", "-Q", queue, "-P", "solo"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat", "-n", f"{queue}@%h"),
+            *("--loglevel", "INFO"),
+        ],
+        env=threads,
+        cwd=BASE_DIR,
+    )
 
 
 def _own_port() -> int:

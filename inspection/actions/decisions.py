@@ -31,21 +31,23 @@ def claim_waiting(
 
     A part that has crashed its worker three times is held or rejected instead.
     """
-    claimed = []
-    for part in parts_awaiting_inspection(timezone.now(), besides=besides, only=only)[:limit]:
+    found = list(parts_awaiting_inspection(timezone.now(), besides=besides, only=only)[:limit])
+    for part in found:
         if part.attempts >= MOST_ATTEMPTS:
             _quarantine(part, actor)
-        elif _claim(part, worker):
-            claimed.append(part)
-    return claimed
+    fresh = [part for part in found if part.attempts < MOST_ATTEMPTS]
+    if not fresh:
+        return []
+    # Committed before anybody looks at them: the count must survive the crash that it counts.
+    with carried_commit():
+        return [part for part in fresh if _claim(part, worker)]
 
 
 def _claim(part: Part, worker: str) -> bool:
-    """Compare and swap on the count; a transaction of its own, so that it survives the crash that it counts."""
-    with carried_commit():
-        won = Part.objects.filter(pk=part.pk, state=PartState.CAPTURED, attempts=part.attempts).update(
-            attempts=F("attempts") + 1, claimed_at=timezone.now(), claimed_by=worker
-        )
+    """Compare and swap on the count."""
+    won = Part.objects.filter(pk=part.pk, state=PartState.CAPTURED, attempts=part.attempts).update(
+        attempts=F("attempts") + 1, claimed_at=timezone.now(), claimed_by=worker
+    )
     part.attempts += won
     return won == 1
 
@@ -129,7 +131,8 @@ def _decide(part: Part, look: Look, actor: Actor) -> Inspection:
 
 def add_map(*, inspection: Inspection, map_file: str) -> None:
     """The defect map of a part that was decided before its map was kept."""
-    Inspection.objects.filter(pk=inspection.pk, map_file="").update(map_file=map_file)
+    with carried_commit():
+        Inspection.objects.filter(pk=inspection.pk, map_file="").update(map_file=map_file)
     inspection.map_file = map_file
 
 

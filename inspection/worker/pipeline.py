@@ -53,6 +53,7 @@ class Pipeline:
         self._opening: queue.SimpleQueue[Future[Job] | None] = queue.SimpleQueue()
         self._seen: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="open")
+        self._keepers = ThreadPoolExecutor(1, thread_name_prefix="keep")
         self._threads: list[threading.Thread] = []
 
     @property
@@ -88,6 +89,7 @@ class Pipeline:
         for thread in self._threads:
             thread.join(timeout=max(0.1, ends_at - time.monotonic()))
         self._openers.shutdown(wait=False, cancel_futures=True)
+        self._keepers.shutdown(wait=True)
         if self._in_hand:
             actions.release_claims(worker=self._name, parts=list(self._in_hand))
 
@@ -204,7 +206,7 @@ class Pipeline:
         while (job := self._seen.get()) is not None:
             is_decided = False
             try:
-                close_job(job, actor=self._actor)
+                close_job(job, actor=self._actor, later=self._keep_later)
                 is_decided = True
             except (StaleState, IllegalMove) as late:
                 _log.info("part %s was decided elsewhere: %s", job.part.pk, late)
@@ -217,6 +219,18 @@ class Pipeline:
                 _log.exception("part %s: the inspection did not end", job.part.pk)
             finally:
                 self._let_go(job.part.pk, is_decided=is_decided)
+
+    def _keep_later(self, work: Callable[[], None]) -> None:
+        self._keepers.submit(self._keep, work)
+
+    def _keep(self, work: Callable[[], None]) -> None:
+        """The part is decided; a map that cannot be kept is said and missed, no more."""
+        try:
+            work()
+        except Exception:
+            _log.exception("a defect map was not kept")
+        finally:
+            close_old_connections()
 
     def _let_go(self, part_id: int, *, is_decided: bool = False) -> None:
         """Out of our hands; if the part was not decided it is free to be claimed again, by anybody."""

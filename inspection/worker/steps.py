@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,12 @@ from vision.predictor import Image as Pixels
 from vision.predictor import Prediction, Predictor
 from vision.runtime.engine import EngineError, Raw
 from vision.staged import Begun, Stepwise
+
+Later = Callable[[Callable[[], None]], object]
+
+
+def call_now(work: Callable[[], None]) -> None:
+    work()
 
 
 @dataclass(slots=True)
@@ -103,18 +109,21 @@ def _see(predictor: Predictor, jobs: Sequence[Job]) -> None:
             job.predictions = [next(predictions) for _ in job.pictures]
 
 
-def close_job(job: Job, *, actor: Actor) -> Inspection:
-    """Decide. A clear part is decided first and its map kept afterwards; a grey one waits for a person anyway."""
+def close_job(job: Job, *, actor: Actor, later: Later = call_now) -> Inspection:
+    """Decide. A clear part is decided first and its map kept afterwards; a grey one waits for a person anyway.
+
+    later  takes what need not be done before the next part is decided
+    """
     if job.refused is None:
         try:
-            return _decide(job, actor)
+            return _decide(job, actor, later)
         except Refused as refused:
             job.refused = refused
     look = Look(job.refused.reason, golden=job.refused.golden, problem=str(job.refused), latency_ms=job.laps)
     return actions.decide(part=job.part, look=look, actor=actor)
 
 
-def _decide(job: Job, actor: Actor) -> Inspection:
+def _decide(job: Job, actor: Actor, later: Later) -> Inspection:
     assert job.loaded is not None
     golden = job.loaded.golden
     if job.begun:
@@ -136,12 +145,12 @@ def _decide(job: Job, actor: Actor) -> Inspection:
         look = look.with_map(_keep_map(job, prediction))
         return actions.decide(part=job.part, look=look, actor=actor)
     inspection = actions.decide(part=job.part, look=look, actor=actor)
-    actions.add_map(inspection=inspection, map_file=_keep_map(job, prediction))
+    later(lambda: actions.add_map(inspection=inspection, map_file=_keep_map(job, prediction)))
     return inspection
 
 
 def _keep_map(job: Job, prediction: Prediction) -> str:
-    kept = storage.write(
+    kept = storage.write_derived(
         f"maps/{job.part.pk % 256:02x}/{job.part.pk}.png", maps.to_png(prediction.defect_map)
     )
     job.lap("map")
