@@ -64,7 +64,8 @@ class Canvas:
         return min(rows, self.height // CELL_PX), min(columns, self.width // CELL_PX)
 
     def lay(self, image: Image) -> Tiles:
-        """1x3xHxW: the image at its scale, mean 0 and one contrast whatever the exposure; 0 around it.
+        """1x4xHxW: the image at its scale, mean 0 and one contrast whatever the exposure; 0 around it. The fourth
+        channel is 1 where the image lies and 0 around it.
 
         Raises ValueError if it is no image.
         """
@@ -76,8 +77,9 @@ class Canvas:
         pixels = scaled.astype(np.float32)
         spread = max(float(pixels.std(dtype=np.float64)), WEAKEST_CONTRAST)
         pixels = (pixels - np.float32(pixels.mean(dtype=np.float64))) * np.float32(CONTRAST / spread)
-        tile = np.zeros((1, 3, self.height, self.width), np.float32)
-        tile[0, :, : size[1], : size[0]] = pixels.transpose(2, 0, 1)
+        tile = np.zeros((1, 4, self.height, self.width), np.float32)
+        tile[0, :3, : size[1], : size[0]] = pixels.transpose(2, 0, 1)
+        tile[0, 3, : size[1], : size[0]] = 1
         return tile
 
 

@@ -6,8 +6,11 @@ locally aware patch features, greedy coreset, distance to the nearest neighbour 
 Two views of a part (option `view`):
 square      the whole image stretched to 224x224, blocks 4 and 10: fine cells, small defects on plain surfaces
 true_shape  the image's aspect and one scale for all, each image at the same brightness and contrast, and deeper
-            blocks (7, 10, 14): made for parts of several shapes and changing light, and not proven better than the
-            square view where it was measured (docs/accuracy.md)
+            blocks (7, 10, 14): made for parts of several shapes and changing light. A fit and a look take about three
+            times as long
+
+A part type that may lie either way round is known better from its good parts' mirror images as well (option
+`mirrored`; docs/accuracy.md says what that is worth). Where the way round matters, a part that lies wrongly would pass.
 
 It learns from good parts only. Graded bad parts, if there are enough, set the line from distance to probability.
 """
@@ -34,7 +37,7 @@ from vision.models.backbone import (
     load_backbone,
 )
 from vision.models.calibration import Calibration
-from vision.models.canvas import MOST_PX, STEP_PX, Canvas
+from vision.models.canvas import CELL_PX, MOST_PX, STEP_PX, Canvas
 from vision.models.coreset import greedy_coreset, squared_distances
 from vision.models.trunk import Trunk
 from vision.options import read_options
@@ -55,11 +58,20 @@ from vision.staged import Staged, tensors_under
 INPUT_PX = 224
 GRID = 28
 POOL_SIZE = 40_000  # patches the coreset chooses from; bounds memory and time whatever the number of images
-
+MIRRORED_POOL_SIZE = 80_000
 
 VIEWS = ("square", "true_shape")
+MIRRORS: dict[str, tuple[int, ...]] = {
+    "no": (),
+    "left_right": (1,),
+    "top_bottom": (0,),
+    "both": (1, 0),
+}  # axes
 DEEP_LEVELS = (7, 10, 14)  # 80 and 112 channels at H/16, 192 at H/32
+DEEP_CELLS_PX = (16, 16, 32)
 DEEP_CHANNELS = 384
+SMOOTHING_CELLS = 1.0  # section 3.3 of the paper smooths the map too, by less
+SMALLEST_SHARE = 1e-6  # far from the image there is nothing to average: 0 instead of 0 / 0, and never read
 
 
 @dataclass(frozen=True)
@@ -69,17 +81,21 @@ class PatchCoreOptions:
     bank_size  good patches kept; the time of a look grows with it
     view       "square" or "true_shape"
     input_px   true_shape only: side of the square with as many pixels as the median image gets
+    mirrored   learn each good part as it lies and mirrored too: no | left_right | top_bottom | both (each by itself)
     """
 
     bank_size: int = 2000
     view: str = "square"
     input_px: int = INPUT_PX
+    mirrored: str = "no"
 
     def __post_init__(self) -> None:
         if self.bank_size < 1:
             raise ValueError(f"bank_size is at least 1, not {self.bank_size}.")
         if self.view not in VIEWS:
             raise ValueError(f"view is one of {', '.join(VIEWS)}, not {self.view!r}.")
+        if self.mirrored not in MIRRORS:
+            raise ValueError(f"mirrored is one of {', '.join(MIRRORS)}, not {self.mirrored!r}.")
         if not STEP_PX <= self.input_px <= MOST_PX:
             raise ValueError(f"input_px lies between {STEP_PX} and {MOST_PX}, not at {self.input_px}.")
         if self.view == "square" and self.input_px != INPUT_PX:
@@ -101,7 +117,12 @@ class SquarePatches(nn.Module):
 
 
 class DeepPatches(nn.Module):
-    """Batch Nx3xHxW -> Nx(H/16)x(W/16)x384: blocks 7, 10 and 14, each cell averaged with its neighbours."""
+    """Batch Nx4xHxW -> Nx(H/16)x(W/16)x384: blocks 7, 10 and 14, each cell averaged with its neighbours.
+
+    Only what the image covers (the fourth channel) counts in an average: a cell at the image's edge that took in the
+    empty canvas beside it would be unlike all others, and hide what is wrong with it. The rule is normalised
+    convolution (Knutsson & Westin, CVPR 1993).
+    """
 
     channels = DEEP_CHANNELS
 
@@ -110,13 +131,23 @@ class DeepPatches(nn.Module):
         self.trunk = Trunk(backbone, levels=DEEP_LEVELS)
 
     def forward(self, batch: Tensor) -> Tensor:
-        levels = [
-            avg_pool2d(level, kernel_size=3, stride=1, padding=1, count_include_pad=False)
-            for level in self.trunk(batch)
-        ]
-        size = levels[0].shape[-2:]
-        levels[-1] = interpolate(levels[-1], size=size, mode="bilinear")
+        covered = batch[:, 3:]
+        levels = []
+        for level, cell_px in zip(self.trunk(batch[:, :3]), DEEP_CELLS_PX, strict=True):
+            share = avg_pool2d(covered, kernel_size=cell_px)
+            sums, shares = _near_sums(level * share), _near_sums(share)
+            if cell_px != CELL_PX:
+                sums, shares = (
+                    interpolate(each, scale_factor=cell_px / CELL_PX, mode="bilinear")
+                    for each in (sums, shares)
+                )
+            levels.append(sums / shares.clamp_min(SMALLEST_SHARE))
         return torch.cat(levels, dim=1).permute(0, 2, 3, 1).contiguous()
+
+
+def _near_sums(level: Tensor) -> Tensor:
+    """Mean of each cell and its eight neighbours, those beyond the border counted as 0."""
+    return avg_pool2d(level, kernel_size=3, stride=1, padding=1)
 
 
 class PatchDistances(nn.Module):
@@ -166,8 +197,9 @@ class PatchCore(Staged):
             known = {"canvas": self._canvas.as_json()} if self._canvas else {}
             return {
                 "colour": "RGB",
-                "resize": "one scale, aspect kept, in the upper left corner of the canvas",
+                "resize": "one scale, aspect kept, in the upper left corner of the canvas, which counts in no average",
                 "contrast": "each image to mean 0 and standard deviation 0.4",
+                "smoothing": f"Gaussian of {SMOOTHING_CELLS} cells",
                 **known,
             }
         return {
@@ -192,21 +224,26 @@ class PatchCore(Staged):
             raise ValueError(f"PatchCore needs at least 5 good parts to learn from, not {len(good)}.")
         taught, held = hold_out(good, share=0.2, most=100, seed=seed)
         rng = np.random.default_rng(seed)
-        per_image = max(1, POOL_SIZE // len(good))
+        mirrors = MIRRORS[self._options.mirrored]
+        pool_size = MIRRORED_POOL_SIZE if mirrors else POOL_SIZE
+        per_look = max(1, pool_size // (len(good) * (1 + len(mirrors))))
         if self._options.view == "true_shape":
             sizes = [(example.pixels.shape[0], example.pixels.shape[1]) for example in good]
             self._canvas = Canvas.of(sizes, input_px=self._options.input_px)
         pool = []
         for number, example in enumerate([*taught, *held], start=1):
-            rows = self._rows(example.pixels)
-            chosen = torch.from_numpy(rng.permutation(len(rows))[:per_image]).to(self.device)
-            pool.append(rows[chosen])
+            looks = [example.pixels, *(np.flip(example.pixels, axis) for axis in mirrors)]
+            drawn = []
+            for look in looks:
+                rows = self._rows(np.ascontiguousarray(look))
+                drawn.append(rows[torch.from_numpy(rng.permutation(len(rows))[:per_look]).to(self.device)])
+            pool.append(torch.cat(drawn))
             progress(0.7 * number / len(good), f"Looked at {number} of {len(good)} good parts")
         progress(0.7, "Calibrating on parts that were kept out")
-        self._choose_bank(pool[: len(taught)], seed=seed)
+        self._choose_bank(torch.cat(pool[: len(taught)])[:pool_size], seed=seed)
         self.calibrate([*held, *bad])
         progress(0.9, "Choosing the memory bank")
-        self._choose_bank(pool, seed=seed)
+        self._choose_bank(torch.cat(pool)[:pool_size], seed=seed)
         progress(1.0, "Fitted")
 
     def calibrate(self, examples: Sequence[Example]) -> None:
@@ -253,8 +290,7 @@ class PatchCore(Staged):
             raise ValueError(f"The model's state is not whole: {error}.") from error
         return predictor
 
-    def _choose_bank(self, pool: Sequence[Tensor], *, seed: int) -> None:
-        rows = torch.cat(list(pool))[:POOL_SIZE]
+    def _choose_bank(self, rows: Tensor, *, seed: int) -> None:
         self._set_bank(greedy_coreset(rows, size=self._options.bank_size, seed=seed))
 
     def _set_bank(self, bank: Tensor) -> None:
@@ -285,11 +321,13 @@ class PatchCore(Staged):
         return np.array(worst, dtype=np.float64)
 
     def _of_image(self, raw: Raw, *, height: int, width: int) -> FloatMap:
-        """The cells that the image covers: what lies beside it on the canvas is no part of it."""
+        """The cells that the image covers: what lies beside it on the canvas is no part of it. A NaN stays one."""
         if self._options.view == "square":
             return raw[0][0]
         rows, columns = self._fitted_canvas().cells(height=height, width=width)
-        return raw[0][0][:rows, :columns]
+        cells = np.ascontiguousarray(raw[0][0][:rows, :columns])
+        smooth = cv2.GaussianBlur(cells, (0, 0), SMOOTHING_CELLS, borderType=cv2.BORDER_REPLICATE)
+        return np.asarray(smooth, dtype=np.float32)
 
     def _fitted_canvas(self) -> Canvas:
         if self._canvas is None:

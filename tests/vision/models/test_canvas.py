@@ -22,13 +22,13 @@ def test_an_image_of_any_size_fits(size):
     rows, columns = WIDE.cells(height=size[0], width=size[1])
     assert 1 <= rows <= 4
     assert 1 <= columns <= 8
-    assert WIDE.lay(np.full((*size, 3), 7, np.uint8)).shape == (1, 3, 64, 128)
+    assert WIDE.lay(np.full((*size, 3), 7, np.uint8)).shape == (1, 4, 64, 128)
 
 
 def test_brightness_and_contrast_of_the_light_do_not_matter():
     pixels = np.random.default_rng(0).integers(20, 120, (120, 240, 3)).astype(np.uint8)
     dark, bright = WIDE.lay(pixels), WIDE.lay(pixels * 2)
-    assert dark[:, :, :64, :].std() == pytest.approx(CONTRAST, rel=0.2)
+    assert dark[:, :3, :64, :].std() == pytest.approx(CONTRAST, rel=0.2)
     assert np.abs(dark - bright).max() < 0.05
 
 
@@ -36,10 +36,11 @@ def test_nothing_is_seen_beside_the_image():
     tile = WIDE.lay(np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8))
     assert not tile[:, :, 32:, :].any()
     assert not tile[:, :, :, 32:].any()
+    assert (tile[:, 3, :32, :32] == 1).all()
 
 
 def test_a_picture_of_nothing_is_not_blown_up_to_noise():
-    assert not WIDE.lay(np.full((64, 64, 3), 9, np.uint8)).any()
+    assert not WIDE.lay(np.full((64, 64, 3), 9, np.uint8))[:, :3].any()
 
 
 @pytest.mark.parametrize(

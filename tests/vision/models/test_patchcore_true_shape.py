@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tests.vision.conftest import examples_of
 from vision.families import new_predictor
-from vision.models.canvas import Canvas
-from vision.models.patchcore import PatchCore
+from vision.models.backbone import load_backbone
+from vision.models.canvas import CELL_PX, Canvas
+from vision.models.patchcore import DeepPatches, PatchCore
 from vision.predictor import NotFittedError, State, no_progress
+from vision.synthetic import render_part
 
 OPTIONS = {"view": "true_shape", "input_px": 96, "bank_size": 200}
 
@@ -36,6 +39,24 @@ def test_the_light_does_not_change_the_score_much(fitted_true, good_parts):
     assert abs(first.score - second.score) < 0.1
 
 
+def test_a_cell_at_the_images_edge_is_averaged_over_the_image_alone():
+    seen = DeepPatches(load_backbone(weights_folder=None, device="cpu"))
+    picture = render_part(np.random.default_rng(3))[0][:250, :380]
+    canvases = [Canvas(height=height, width=width, scale=0.25) for height, width in ((64, 96), (128, 160))]
+    rows, columns = canvases[0].cells(height=250, width=380)
+    assert (rows * CELL_PX, columns * CELL_PX) == (
+        64,
+        96,
+    )  # it fills the small canvas, and a part of the large one
+    with torch.inference_mode():
+        filled, beside = (
+            seen(torch.from_numpy(canvas.lay(picture)))[0, :rows, :columns] for canvas in canvases
+        )
+    # The convolutions themselves still see what lies beside the picture; averages over it would add as much again.
+    apart = (filled - beside).norm(dim=-1) / filled.norm(dim=-1)
+    assert apart.max() < 0.45
+
+
 def test_a_kept_model_answers_the_same_bits(fitted_true, good_parts, bad_parts):
     again = PatchCore.from_state(fitted_true.state(), device="cpu")
     images = [*good_parts[:2], *bad_parts[:2]]
@@ -62,9 +83,33 @@ def test_before_fitting_it_refuses(good_parts):
         new_predictor("patchcore", device="cpu", options=OPTIONS).predict(good_parts[:1])
 
 
+@pytest.mark.parametrize("view", [{}, OPTIONS])
+def test_a_mirrored_good_part_is_no_stranger_to_a_model_that_was_told_so(good_parts, view):
+    told = new_predictor("patchcore", device="cpu", options={**view, "mirrored": "left_right"})
+    untold = new_predictor("patchcore", device="cpu", options=view)
+    for predictor in (told, untold):
+        predictor.fit(examples_of(good_parts[:6]), seed=0, progress=no_progress)
+    lying_otherwise = np.ascontiguousarray(good_parts[0][:, ::-1])
+    known, strange = (
+        float(
+            predictor._of_image(
+                predictor.engine.run([predictor.prepare(lying_otherwise)])[0], height=512, width=512
+            ).mean()
+        )
+        for predictor in (told, untold)
+    )
+    assert known < 0.9 * strange
+
+
 @pytest.mark.parametrize(
-    "options", [{"view": "round"}, {"view": "true_shape", "input_px": 8}, {"view": "square", "input_px": 300}]
+    "options",
+    [
+        {"mirrored": "diagonal"},
+        {"view": "round"},
+        {"view": "true_shape", "input_px": 8},
+        {"view": "square", "input_px": 300},
+    ],
 )
 def test_options_that_cannot_be_are_refused(options):
-    with pytest.raises(ValueError, match=r"view|input_px"):
+    with pytest.raises(ValueError, match=r"view|input_px|mirrored"):
         new_predictor("patchcore", device="cpu", options=options)
