@@ -214,7 +214,7 @@ def golden_card(golden: GoldenConfiguration) -> dict[str, Any]:
         "model_family": family_label(golden.family),
         "model_sha256": golden.model_sha256,
         "content_sha256": golden.content_sha256,
-        "preprocessing": _preprocessing_words(golden.preprocessing),
+        "preprocessing": preprocessing_words(golden.preprocessing),
         "sop_revision": golden.sop_revision,
         "state": golden.state,
         "state_label": golden.get_state_display(),
@@ -260,7 +260,24 @@ def _before(active: dict[str, Any], cards: list[dict[str, Any]]) -> dict[str, An
     return max(retired, key=lambda card: card["activated_at"], default=None)
 
 
-def _preprocessing_words(preprocessing: dict[str, Any]) -> str:
-    size = preprocessing.get("input_px")
-    words = [str(preprocessing.get(name, "")) for name in ("colour", "resize")]
-    return ", ".join([f"{size[0]} x {size[1]} px" if size else "", *words]).strip(", ") or "none"
+def preprocessing_words(preprocessing: dict[str, Any]) -> str:
+    """What is done to a picture, in words: before the model, and by each member where there are several."""
+    before = [
+        words
+        for name, words in (("align", "aligned to a reference"), ("region", "in a region of interest"))
+        if preprocessing.get(name)
+    ]
+    if preprocessing.get("crop"):
+        before.append("cut to {2} x {3} px".format(*preprocessing["crop"]))
+    inside = preprocessing.get("model", preprocessing)
+    members = [each for each in inside.values() if isinstance(each, dict) and "family" in each]
+    said = [f"{family_label(each['family'])}: {_own_words(each)}" for each in members] or [_own_words(inside)]
+    return "; ".join([", ".join(before)] * bool(before) + said)
+
+
+def _own_words(preprocessing: dict[str, Any]) -> str:
+    size, tile = preprocessing.get("input_px"), preprocessing.get("tile_px")
+    words = [f"{size[0]} x {size[1]} px"] if size else []
+    words += [f"tiles of {tile} px, {preprocessing.get('overlap_px')} px shared"] if tile else []
+    words += [str(preprocessing[name]) for name in ("colour", "resize") if preprocessing.get(name)]
+    return ", ".join(words) or "none"

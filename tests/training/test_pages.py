@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from audit.models import Event
 from inspection.states import GoldenState
 from training import pages
@@ -73,3 +75,46 @@ def test_a_candidate_that_did_worse_is_said_in_words():
 
 def test_without_a_model_before_nothing_is_worse():
     assert pages.worse_than_before({"auroc_before": None, "auroc_after": 0.8}) == []
+
+
+SQUARE = {"colour": "RGB", "input_px": [224, 224], "resize": "area, whole image, aspect not kept"}
+TILES = {"colour": "RGB", "tile_px": 256, "overlap_px": 64, "scale": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "words"),
+    [
+        ({}, "none"),
+        (SQUARE, "224 x 224 px, RGB, area, whole image, aspect not kept"),
+        (TILES, "tiles of 256 px, 64 px shared, RGB"),
+        (
+            {"anomaly": {"family": "patchcore", **SQUARE}, "unet": {"family": "unet", **TILES}},
+            (
+                "PatchCore: 224 x 224 px, RGB, area, whole image, aspect not kept; "
+                "U-Net: tiles of 256 px, 64 px shared, RGB"
+            ),
+        ),
+        (
+            {"align": {"by": None}, "region": None, "crop": [1, 2, 30, 40], "model": TILES},
+            "aligned to a reference, cut to 30 x 40 px; tiles of 256 px, 64 px shared, RGB",
+        ),
+    ],
+)
+def test_what_is_done_to_a_picture_is_said_in_words(preprocessing, words):
+    assert pages.preprocessing_words(preprocessing) == words
+
+
+def test_a_reliability_plot_has_its_dots_between_the_axes_and_its_counts():
+    bins = [{"probability": 0.5, "share": 0.25, "lower": 0.0, "upper": 1.0, "k": 1, "n": 4}]
+
+    before, after = pages.reliability_plots({"reliability_before": bins, "reliability_after": bins * 2})
+
+    assert (before["title"], after["title"]) == ("Active when the run began", "Candidate")
+    assert (after["n"], after["bad"]) == (8, 2)
+    [dot] = before["bins"]
+    assert (dot["x"], dot["y"], dot["top"], dot["bottom"]) == ("118.0", "119.0", "8.0", "156.0")
+    assert (dot["said"], dot["was"], dot["bounds"]) == ("50%", "25%", "0% to 100%")
+
+
+def test_without_both_kinds_of_parts_there_is_no_plot():
+    assert pages.reliability_plots({"reliability_before": [], "auroc_after": 0.9}) == []
