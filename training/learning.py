@@ -20,7 +20,9 @@ import numpy as np
 from labeling.splitting import share_of
 from metrics.roc import auroc
 from metrics.thresholds import Thresholds, decision, propose_thresholds
-from vision.predictor import Example, Mask, Predictor, Progress
+from training.pixels import PixelCounts
+from vision.maps import resize_to_image
+from vision.predictor import Example, Mask, Prediction, Predictor, Progress
 
 CALIBRATING_SHARE = 0.25
 FEWEST_CALIBRATING = 10
@@ -40,6 +42,7 @@ class Sample:
     read       the photograph with its grade, defect, mask and group, read anew at each call: all pictures together,
                whole, might not fit into memory
     is_graded  by people on the line, else imported
+    is_painted  somebody painted where its defect is
     """
 
     read: Callable[[], Example]
@@ -48,6 +51,7 @@ class Sample:
     defect: str = ""
     is_held_out: bool = False
     is_graded: bool = False
+    is_painted: bool = False
 
 
 class Look(NamedTuple):
@@ -94,15 +98,39 @@ def check_judges(divided: Division) -> None:
 
 
 def looks_of(
-    predictor: Predictor, samples: Sequence[Sample], *, progress: Progress, doing: str
+    predictor: Predictor,
+    samples: Sequence[Sample],
+    *,
+    progress: Progress,
+    doing: str,
+    pixels: PixelCounts | None = None,
 ) -> list[Look]:
-    """One look at each photograph, a few in memory at a time."""
+    """One look at each photograph, a few in memory at a time; `pixels` counts what the maps say of painted defects."""
     looks: list[Look] = []
     for start in range(0, len(samples), PREDICT_AT_ONCE):
         progress(start / len(samples), f"{doing}: {start} of {len(samples)}")
-        batch = [sample.read().pixels for sample in samples[start : start + PREDICT_AT_ONCE]]
-        looks += [Look(prediction.score, prediction.problem) for prediction in predictor.predict(batch)]
+        batch = [sample.read() for sample in samples[start : start + PREDICT_AT_ONCE]]
+        said = predictor.predict([example.pixels for example in batch])
+        looks += [Look(prediction.score, prediction.problem) for prediction in said]
+        for example, prediction in zip(batch, said, strict=True):
+            if pixels is not None and math.isfinite(prediction.score):
+                _count(pixels, example, prediction)
     return looks
+
+
+def _count(pixels: PixelCounts, example: Example, prediction: Prediction) -> None:
+    """Where a bad part's defect lies is not known unless somebody painted it."""
+    height, width = example.pixels.shape[:2]
+    mask = example.mask
+    if mask is None and not example.is_bad:
+        mask = np.zeros((height, width), np.bool_)
+    if mask is not None:
+        pixels.add(resize_to_image(prediction.defect_map, height=height, width=width), mask)
+
+
+def painted_counts(samples: Sequence[Sample]) -> PixelCounts | None:
+    """Empty counts for `looks_of`; None where nobody painted any of these, and nothing could be said of pixels."""
+    return PixelCounts.by_log_odds() if any(sample.is_painted for sample in samples) else None
 
 
 def judged(looks: Sequence[Look], samples: Sequence[Sample]) -> tuple[list[float], list[Sample]]:

@@ -96,12 +96,31 @@ def candidate_card(candidate: Candidate) -> dict[str, Any]:
         "grey_to": candidate.grey_to,
         "metrics": candidate.metrics,
         "plots": reliability_plots(candidate.metrics),
+        "areas": _areas(candidate.metrics),
         "defects": _by_defect(candidate.metrics),
         "made_with": made_with(candidate.metrics.get("recipe")),
         "worse": worse_than_before(candidate.metrics),
         "work": _row(candidate.metrics, "review_rate_imported", ""),
         "rows": [_row(candidate.metrics, name, words) for name, words in COMPARED],
     }
+
+
+def _areas(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """How well the maps find what was painted; empty where nobody painted a held-out part."""
+    if metrics.get("aupro_after") is None:
+        return []
+    return [
+        {
+            "words": words,
+            "before": metrics.get(f"{name}_before"),
+            "after": metrics[f"{name}_after"],
+            "n": metrics["n_painted"],
+        }
+        for name, words in (
+            ("pixel_auroc", "Finds the painted pixels (AUROC)"),
+            ("aupro", "Finds each painted region (AUPRO to 30 %)"),
+        )
+    ]
 
 
 def _by_defect(metrics: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ def sample_of(image: DatasetImage) -> Sample:
         defect=image.defect_type,
         is_held_out=image.split == Split.HOLDOUT,
         is_graded=image.part_id is not None,
+        is_painted=image.mask_sha256 != "",
     )
 
 

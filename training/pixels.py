@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from vision.predictor import FloatMap
 
 BINS = 2000
 AUPRO_LIMIT = 0.30
+FARTHEST_LOGIT = 16.0
 
 
 @dataclass
@@ -35,6 +37,11 @@ class PixelCounts:
         cells = np.concatenate([each.ravel() for each in maps]).astype(np.float64)
         return cls(np.unique(np.quantile(cells, np.linspace(0, 1, BINS))))
 
+    @classmethod
+    def by_log_odds(cls) -> "PixelCounts":
+        """Edges for maps that are not all there at once: evenly in log odds, as calibrated maps are drawn."""
+        return cls(expit(np.linspace(-FARTHEST_LOGIT, FARTHEST_LOGIT, BINS)))
+
     def add(self, defect_map: FloatMap, mask: NDArray[np.bool_]) -> None:
         """One image: the map in image pixels, and where its defect pixels are (all False for a good part)."""
         if defect_map.shape != mask.shape:
@@ -49,6 +56,13 @@ class PixelCounts:
 
     def _count(self, binned: NDArray[np.intp]) -> NDArray[np.int64]:
         return np.bincount(binned, minlength=len(self.edges) + 1).astype(np.int64)
+
+
+def pixel_figures(counts: PixelCounts | None) -> dict[str, float | None]:
+    """Both figures, rounded; None where nobody painted."""
+    areas = (pixel_auroc(counts), aupro(counts)) if counts else (None, None)
+    pixel, regions = (None if area is None else round(area, 4) for area in areas)
+    return {"pixel_auroc": pixel, "aupro": regions}
 
 
 def _from_above(counts: NDArray[np.int64]) -> NDArray[np.float64]:

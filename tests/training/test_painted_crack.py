@@ -65,6 +65,9 @@ def test_a_painted_crack_becomes_a_model_that_the_inspect_worker_accepts(station
     assert TINY.items() <= candidate.metrics["recipe"]["options"].items()
     assert candidate.metrics["n_fit_bad"] + candidate.metrics["n_bad"] == len(CRACKS)
     assert "scratch" in candidate.metrics["auroc_by_defect_after"]
+    assert candidate.metrics["n_painted"] == candidate.metrics["n_bad"] > 0
+    assert 0 <= candidate.metrics["aupro_after"] <= 1
+    assert "Finds each painted region" in client.get("/training/").content.decode()
 
     actions.activate(candidate=candidate, actor=TESTER)
     loaded = Eye(actor=TESTER).loaded_for(station.line)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from training.pixels import PixelCounts, aupro, pixel_auroc
+from training.pixels import PixelCounts, aupro, pixel_auroc, pixel_figures
 
 
 def counts_of(maps, masks):
@@ -61,3 +61,19 @@ def test_without_defect_pixels_there_is_no_figure():
 def test_a_map_of_another_size_than_its_mask_is_refused():
     with pytest.raises(ValueError, match="pixels"):
         counts_of([np.zeros((4, 4), np.float32)], [np.zeros((5, 4), np.bool_)])
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_edges_in_log_odds_count_maps_one_by_one_as_exactly(seed):
+    rng = np.random.default_rng(seed)
+    mask = rng.random((40, 30)) < 0.2
+    defect_map = (1 / (1 + np.exp(-rng.normal(-3 + 2 * mask, 2)))).astype(np.float32)
+    counts = PixelCounts.by_log_odds()
+    counts.add(defect_map, mask)
+
+    assert pixel_auroc(counts) == pytest.approx(roc_auc_score(mask.ravel(), defect_map.ravel()), abs=0.002)
+
+
+def test_without_a_painted_part_there_are_no_pixel_figures():
+    assert pixel_figures(None) == {"pixel_auroc": None, "aupro": None}

@@ -16,6 +16,7 @@ from training import learning
 from training.learning import Division, Look, Sample
 from training.models import Run
 from training.pictures import named_by_hash, sample_of
+from training.pixels import PixelCounts, pixel_figures
 from training.recipes import read_recipe, used_options
 from training.reliability import reliability
 from training.reporting import Reporter
@@ -53,18 +54,20 @@ def fit_and_judge(run: Run, report: Reporter) -> Fitted:
     judges = divided.held_out if _has_good(divided.held_out) else taught.divided.calibrating
     golden = active_golden(run.dataset_version.dataset.line)
     before = _judge_before(golden, judges, taught.device, report)
+    pixels = learning.painted_counts(judges)
     looks = learning.looks_of(
         taught.predictor,
         judges,
         progress=report.part(0.8, 0.95),
         doing="Judging the candidate on held-out parts",
+        pixels=pixels,
     )
     scores, samples = learning.judged(looks, judges)
     proposed = learning.thresholds_of(scores, samples)
     report(0.96, "Keeping the model file")
     metrics = {
         **before,
-        **_after(looks, judges),
+        **_after(looks, judges, pixels),
         **_counts(taught, judges),
         "reason": proposed.reason,
         "fit_s": taught.fit_s,
@@ -108,13 +111,18 @@ def _judge_before(
         )
     except (model_file.ModelFileError, OSError) as problem:
         return _unknown_before(f"The active model cannot be judged: {problem}")
+    pixels = learning.painted_counts(judges)
     looks = learning.looks_of(
-        model, judges, progress=report.part(0.65, 0.8), doing="Judging the active model on held-out parts"
+        model,
+        judges,
+        progress=report.part(0.65, 0.8),
+        doing="Judging the active model on held-out parts",
+        pixels=pixels,
     )
     decisions = learning.banded_decisions(
         [look.score for look in looks], grey_from=golden.grey_from, grey_to=golden.grey_to
     )
-    return _told("before", decisions, looks, judges)
+    return _told("before", decisions, looks, judges, pixels)
 
 
 def _unknown_before(reason: str) -> dict[str, Any]:
@@ -125,16 +133,18 @@ def _unknown_before(reason: str) -> dict[str, Any]:
         "auroc_by_defect_before": {},
         "reliability_before": [],
         "n_held_before": 0,
+        "pixel_auroc_before": None,
+        "aupro_before": None,
         **dict.fromkeys(f"{name}_before" for name in names),
     }
 
 
-def _after(looks: list[Look], judges: list[Sample]) -> dict[str, Any]:
+def _after(looks: list[Look], judges: list[Sample], pixels: PixelCounts | None) -> dict[str, Any]:
     scores, samples = learning.judged(looks, judges)
     said, is_cross_fitted = learning.cross_fitted_decisions(scores, samples)
     by_sample = dict(zip(map(id, samples), said, strict=True))
     decisions = [by_sample.get(id(sample), "GREY") for sample in judges]
-    told = _told("after", decisions, looks, judges)
+    told = _told("after", decisions, looks, judges, pixels)
     return {
         **told,
         "underkill": told["underkill_after"],
@@ -146,7 +156,9 @@ def _after(looks: list[Look], judges: list[Sample]) -> dict[str, Any]:
     }
 
 
-def _told(when: str, decisions: list[str], looks: list[Look], judges: list[Sample]) -> dict[str, Any]:
+def _told(
+    when: str, decisions: list[str], looks: list[Look], judges: list[Sample], pixels: PixelCounts | None
+) -> dict[str, Any]:
     """The figures of one model on all held-out parts; one that it could not judge is held, as on the line."""
     pairs = [
         (look.score, each) for look, each in zip(looks, judges, strict=True) if math.isfinite(look.score)
@@ -161,6 +173,7 @@ def _told(when: str, decisions: list[str], looks: list[Look], judges: list[Sampl
         f"auroc_by_defect_{when}": learning.areas_by_defect(scores, samples),
         f"reliability_{when}": [each.as_json() for each in bins],
         f"n_held_{when}": len(looks) - len(pairs),
+        **{f"{name}_{when}": area for name, area in pixel_figures(pixels).items()},
         **{f"{name}_{when}": figure for name, figure in figures.items()},
     }
 
@@ -172,6 +185,7 @@ def _counts(taught: Taught, judges: list[Sample]) -> dict[str, int]:
         "n_good": len(judges) - bad,
         "n_bad": bad,
         "n_groups": len({sample.group for sample in judges}),
+        "n_painted": sum(sample.is_painted for sample in judges),
         "n_bad_groups": len({sample.group for sample in judges if sample.is_bad}),
         "n_fit_good": len(divided.good),
         "n_fit_bad": len(divided.bad),
