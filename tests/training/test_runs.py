@@ -20,7 +20,7 @@ from training.states import CandidateState, RunState
 from vision import model_file
 from vision.families import new_predictor
 from vision.images import decode
-from vision.models.patchcore import prepare
+from vision.models.trunk import whole_image
 from vision.predictor import Example
 
 pytestmark = pytest.mark.django_db
@@ -88,7 +88,7 @@ def test_shrinking_on_loading_changes_no_bit_of_what_the_model_sees(shape):
     small = shrunk(Example(large, is_bad=True, mask=mask), predictor.preprocessing)
 
     assert small.pixels.shape == (224, 224, 3)
-    assert np.array_equal(prepare(large), prepare(small.pixels))
+    assert np.array_equal(whole_image(large, input_px=224), whole_image(small.pixels, input_px=224))
     assert small.mask is not None
     assert small.mask.any(axis=0).all()
 

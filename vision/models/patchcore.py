@@ -3,11 +3,13 @@
 Source: Roth et al., Towards Total Recall in Industrial Anomaly Detection (arXiv:2106.08265), sections 3.1-3.3:
 locally aware patch features, greedy coreset, distance to the nearest neighbour in the memory bank.
 
-Two views of a part (option `view`):
+Three views of a part (option `view`):
 square      the whole image stretched to 224x224, blocks 4 and 10: fine cells, small defects on plain surfaces
 true_shape  the image's aspect and one scale for all, each image at the same brightness and contrast, and deeper
             blocks (7, 10, 14): made for parts of several shapes and changing light. A fit and a look take about three
             times as long
+tiles       the image at native resolution, cut into tiles that are each looked at as the square view looks at the
+            whole: for large pictures with small defects. Time and memory grow with the picture
 
 A part type that may lie either way round is known better from its good parts' mirror images as well (option
 `mirrored`; docs/accuracy.md says what that is worth). Where the way round matters, a part that lies wrongly would pass.
@@ -20,58 +22,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
 
 from vision.holdout import hold_out
 from vision.maps import robust_maximum
-from vision.models.backbone import (
-    PATCH_CHANNELS,
-    Backbone,
-    backbone_from_tensors,
-    backbone_tensors,
-    load_backbone,
-)
+from vision.models.backbone import Backbone, backbone_from_tensors, backbone_tensors, load_backbone
 from vision.models.calibration import Calibration
-from vision.models.canvas import CELL_PX, MOST_PX, STEP_PX, Canvas
+from vision.models.canvas import MOST_PX, STEP_PX
 from vision.models.coreset import greedy_coreset, squared_distances
-from vision.models.trunk import Trunk
+from vision.models.patch_views import INPUT_PX, VIEWS, Patches, TrueShapeView, View, new_view, view_from
 from vision.options import read_options
 from vision.predictor import (
     Example,
-    FloatMap,
     Image,
     NotFittedError,
     Prediction,
     Progress,
     State,
-    check_image,
     good_and_bad,
 )
+from vision.runtime.batches import TILES_A_CALL
 from vision.runtime.engine import Raw, Tiles
 from vision.staged import Staged, tensors_under
 
-INPUT_PX = 224
-GRID = 28
 POOL_SIZE = 40_000  # patches the coreset chooses from; bounds memory and time whatever the number of images
 MIRRORED_POOL_SIZE = 80_000
-
-VIEWS = ("square", "true_shape")
-MIRRORS: dict[str, tuple[int, ...]] = {
-    "no": (),
-    "left_right": (1,),
-    "top_bottom": (0,),
-    "both": (1, 0),
-}  # axes
-DEEP_LEVELS = (7, 10, 14)  # 80 and 112 channels at H/16, 192 at H/32
-DEEP_CELLS_PX = (16, 16, 32)
-DEEP_CHANNELS = 384
-SMOOTHING_CELLS = 1.0  # section 3.3 of the paper smooths the map too, by less
-SMALLEST_SHARE = 1e-6  # far from the image there is nothing to average: 0 instead of 0 / 0, and never read
+# The axes that a good part is mirrored along, each by itself.
+MIRRORS: dict[str, tuple[int, ...]] = {"no": (), "left_right": (1,), "top_bottom": (0,), "both": (1, 0)}
 
 
 @dataclass(frozen=True)
@@ -79,7 +59,7 @@ class PatchCoreOptions:
     """What one may set.
 
     bank_size  good patches kept; the time of a look grows with it
-    view       "square" or "true_shape"
+    view       square | true_shape | tiles
     input_px   true_shape only: side of the square with as many pixels as the median image gets
     mirrored   learn each good part as it lies and mirrored too: no | left_right | top_bottom | both (each by itself)
     """
@@ -98,56 +78,8 @@ class PatchCoreOptions:
             raise ValueError(f"mirrored is one of {', '.join(MIRRORS)}, not {self.mirrored!r}.")
         if not STEP_PX <= self.input_px <= MOST_PX:
             raise ValueError(f"input_px lies between {STEP_PX} and {MOST_PX}, not at {self.input_px}.")
-        if self.view == "square" and self.input_px != INPUT_PX:
-            raise ValueError(f"The square view has {INPUT_PX} pixels; input_px is for true_shape.")
-
-
-class SquarePatches(nn.Module):
-    """Batch Nx3x224x224 -> Nx28x28x152: blocks 4 and 10, each cell averaged with its neighbours."""
-
-    channels = PATCH_CHANNELS
-
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, batch: Tensor) -> Tensor:
-        patches: Tensor = self.backbone(batch).patches
-        return patches.reshape(-1, GRID, GRID, PATCH_CHANNELS)
-
-
-class DeepPatches(nn.Module):
-    """Batch Nx4xHxW -> Nx(H/16)x(W/16)x384: blocks 7, 10 and 14, each cell averaged with its neighbours.
-
-    Only what the image covers (the fourth channel) counts in an average: a cell at the image's edge that took in the
-    empty canvas beside it would be unlike all others, and hide what is wrong with it. The rule is normalised
-    convolution (Knutsson & Westin, CVPR 1993).
-    """
-
-    channels = DEEP_CHANNELS
-
-    def __init__(self, backbone: Backbone) -> None:
-        super().__init__()
-        self.trunk = Trunk(backbone, levels=DEEP_LEVELS)
-
-    def forward(self, batch: Tensor) -> Tensor:
-        covered = batch[:, 3:]
-        levels = []
-        for level, cell_px in zip(self.trunk(batch[:, :3]), DEEP_CELLS_PX, strict=True):
-            share = avg_pool2d(covered, kernel_size=cell_px)
-            sums, shares = _near_sums(level * share), _near_sums(share)
-            if cell_px != CELL_PX:
-                sums, shares = (
-                    interpolate(each, scale_factor=cell_px / CELL_PX, mode="bilinear")
-                    for each in (sums, shares)
-                )
-            levels.append(sums / shares.clamp_min(SMALLEST_SHARE))
-        return torch.cat(levels, dim=1).permute(0, 2, 3, 1).contiguous()
-
-
-def _near_sums(level: Tensor) -> Tensor:
-    """Mean of each cell and its eight neighbours, those beyond the border counted as 0."""
-    return avg_pool2d(level, kernel_size=3, stride=1, padding=1)
+        if self.view != TrueShapeView.name and self.input_px != INPUT_PX:
+            raise ValueError(f"The {self.view} view has {INPUT_PX} pixels; input_px is for true_shape.")
 
 
 class PatchDistances(nn.Module):
@@ -156,7 +88,7 @@ class PatchDistances(nn.Module):
     bank: Tensor
     bank_norms: Tensor
 
-    def __init__(self, patches: SquarePatches | DeepPatches, bank: Tensor) -> None:
+    def __init__(self, patches: Patches, bank: Tensor) -> None:
         super().__init__()
         self.patches = patches
         self.register_buffer("bank", bank)
@@ -173,12 +105,13 @@ class PatchCore(Staged):
 
     family: ClassVar[str] = "patchcore"
 
-    def __init__(self, backbone: Backbone, *, device: str, options: PatchCoreOptions) -> None:
+    def __init__(
+        self, backbone: Backbone, *, device: str, options: PatchCoreOptions, view: View | None = None
+    ) -> None:
         super().__init__(backbone, device=device)
         self._backbone = backbone
         self._options = options
-        self._patches = SquarePatches(backbone) if options.view == "square" else DeepPatches(backbone)
-        self._canvas: Canvas | None = None
+        self._view = view or new_view(options.view, backbone, input_px=options.input_px)
         self._bank: Tensor | None = None
         self._calibration: Calibration | None = None
 
@@ -193,22 +126,7 @@ class PatchCore(Staged):
     @property
     def preprocessing(self) -> dict[str, Any]:
         """For true_shape the canvas too, once the good parts have told how large it must be."""
-        if self._options.view == "true_shape":
-            known = {"canvas": self._canvas.as_json()} if self._canvas else {}
-            return {
-                "colour": "RGB",
-                "resize": "one scale, aspect kept, in the upper left corner of the canvas, which counts in no average",
-                "contrast": "each image to mean 0 and standard deviation 0.4",
-                "smoothing": f"Gaussian of {SMOOTHING_CELLS} cells",
-                **known,
-            }
-        return {
-            "colour": "RGB",
-            "input_px": [INPUT_PX, INPUT_PX],
-            "resize": "area, whole image, aspect not kept",
-            "mean": [0.5, 0.5, 0.5],
-            "std": [0.5, 0.5, 0.5],
-        }
+        return self._view.preprocessing
 
     def fit(self, examples: Sequence[Example], *, seed: int, progress: Progress) -> None:
         """Calibrate on a fifth of the good groups and the bad parts, then build the memory bank from all good parts.
@@ -227,9 +145,7 @@ class PatchCore(Staged):
         mirrors = MIRRORS[self._options.mirrored]
         pool_size = MIRRORED_POOL_SIZE if mirrors else POOL_SIZE
         per_look = max(1, pool_size // (len(good) * (1 + len(mirrors))))
-        if self._options.view == "true_shape":
-            sizes = [(example.pixels.shape[0], example.pixels.shape[1]) for example in good]
-            self._canvas = Canvas.of(sizes, input_px=self._options.input_px)
+        self._view.learn([(example.pixels.shape[0], example.pixels.shape[1]) for example in good])
         pool = []
         for number, example in enumerate([*taught, *held], start=1):
             looks = [example.pixels, *(np.flip(example.pixels, axis) for axis in mirrors)]
@@ -252,13 +168,11 @@ class PatchCore(Staged):
         self._calibration = Calibration.of(self._evidence(good), self._evidence(bad))
 
     def prepare(self, image: Image) -> Tiles:
-        if self._options.view == "square":
-            return prepare(image).transpose(2, 0, 1)[None]
-        return self._fitted_canvas().lay(image)
+        return self._view.prepare(image)
 
     def finish(self, raw: Raw, *, height: int, width: int) -> Prediction:
         calibration = self._fitted_calibration()
-        distances = self._of_image(raw, height=height, width=width)
+        distances = self._view.map_of(raw[0], height=height, width=width)
         score = calibration.probability(robust_maximum(distances))
         return Prediction(float(score), calibration.probability(distances).astype(np.float32))
 
@@ -277,13 +191,9 @@ class PatchCore(Staged):
         try:
             backbone = backbone_from_tensors(tensors_under(tensors, prefix="backbone"), device=device)
             bank = torch.from_numpy(np.array(tensors["bank"]))
-            canvas = metadata["preprocessing"].get("canvas")
-            view = "square" if canvas is None else "true_shape"
-            options = PatchCoreOptions(bank_size=max(1, len(bank)), view=view)
-            predictor = cls(backbone, device=device, options=options)
-            predictor._canvas = None if canvas is None else Canvas.from_json(canvas)
-            if predictor.preprocessing != metadata["preprocessing"]:
-                raise ValueError("The model was made with another preprocessing than this version has.")
+            view = view_from(metadata["preprocessing"], backbone)
+            options = PatchCoreOptions(bank_size=max(1, len(bank)), view=view.name)
+            predictor = cls(backbone, device=device, options=options, view=view)
             predictor._set_bank(bank)
             predictor._calibration = Calibration.from_json(metadata["calibration"])
         except (AttributeError, KeyError, TypeError) as error:
@@ -296,13 +206,13 @@ class PatchCore(Staged):
     def _set_bank(self, bank: Tensor) -> None:
         if (
             bank.ndim != 2
-            or bank.shape[1] != self._patches.channels
+            or bank.shape[1] != self._view.patches.channels
             or len(bank) == 0
             or not bool(torch.isfinite(bank).all())
         ):
-            raise ValueError(f"The memory bank must be finite rows of {self._patches.channels} numbers.")
+            raise ValueError(f"The memory bank must be finite rows of {self._view.patches.channels} numbers.")
         self._bank = bank.to(self.device, torch.float32).contiguous()
-        self.network = PatchDistances(self._patches, self._bank)
+        self.network = PatchDistances(self._view.patches, self._bank)
 
     def _fitted_calibration(self) -> Calibration:
         if self._calibration is None:
@@ -317,36 +227,15 @@ class PatchCore(Staged):
         for example in examples:
             (raw,) = self.engine.run([self.prepare(example.pixels)])
             height, width = example.pixels.shape[:2]
-            worst.append(robust_maximum(self._of_image(raw, height=height, width=width)))
+            worst.append(robust_maximum(self._view.map_of(raw[0], height=height, width=width)))
         return np.array(worst, dtype=np.float64)
-
-    def _of_image(self, raw: Raw, *, height: int, width: int) -> FloatMap:
-        """The cells that the image covers: what lies beside it on the canvas is no part of it. A NaN stays one."""
-        if self._options.view == "square":
-            return raw[0][0]
-        rows, columns = self._fitted_canvas().cells(height=height, width=width)
-        cells = np.ascontiguousarray(raw[0][0][:rows, :columns])
-        smooth = cv2.GaussianBlur(cells, (0, 0), SMOOTHING_CELLS, borderType=cv2.BORDER_REPLICATE)
-        return np.asarray(smooth, dtype=np.float32)
-
-    def _fitted_canvas(self) -> Canvas:
-        if self._canvas is None:
-            raise NotFittedError("This PatchCore has not been fitted yet.")
-        return self._canvas
 
     @torch.inference_mode()
     def _rows(self, image: Image) -> Tensor:
         """NxC, one row for each cell of the image."""
-        batch = torch.from_numpy(self.prepare(image)).to(self.device)
-        patches: Tensor = self._patches(batch.contiguous(memory_format=torch.channels_last))[0]
-        if self._options.view == "true_shape":
-            rows, columns = self._fitted_canvas().cells(height=image.shape[0], width=image.shape[1])
-            patches = patches[:rows, :columns]
-        return patches.flatten(0, 1)
-
-
-def prepare(image: Image) -> NDArray[np.float32]:
-    """Resize the whole image to 224x224 and normalise to -1..1."""
-    check_image(image)
-    small = cv2.resize(image, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)
-    return (small.astype(np.float32) - np.float32(127.5)) / np.float32(127.5)
+        tiles = torch.from_numpy(self.prepare(image)).to(self.device)
+        seen = [
+            self._view.patches(batch.contiguous(memory_format=torch.channels_last))
+            for batch in torch.split(tiles, TILES_A_CALL)
+        ]
+        return self._view.rows(torch.cat(seen), height=image.shape[0], width=image.shape[1])

@@ -8,8 +8,11 @@ from tests.vision.conftest import examples_of
 from vision.families import new_predictor
 from vision.models.backbone import load_backbone
 from vision.models.canvas import CELL_PX, Canvas
-from vision.models.patchcore import DeepPatches, PatchCore
+from vision.models.patch_views import DeepPatches
+from vision.models.patchcore import PatchCore
 from vision.predictor import NotFittedError, State, no_progress
+from vision.runtime.export import parity, to_onnx
+from vision.runtime.onnx_engine import OnnxEngine
 from vision.synthetic import render_part
 
 OPTIONS = {"view": "true_shape", "input_px": 96, "bank_size": 200}
@@ -91,11 +94,7 @@ def test_a_mirrored_good_part_is_no_stranger_to_a_model_that_was_told_so(good_pa
         predictor.fit(examples_of(good_parts[:6]), seed=0, progress=no_progress)
     lying_otherwise = np.ascontiguousarray(good_parts[0][:, ::-1])
     known, strange = (
-        float(
-            predictor._of_image(
-                predictor.engine.run([predictor.prepare(lying_otherwise)])[0], height=512, width=512
-            ).mean()
-        )
+        float(predictor.engine.run([predictor.prepare(lying_otherwise)])[0][0].mean())
         for predictor in (told, untold)
     )
     assert known < 0.9 * strange
@@ -113,3 +112,9 @@ def test_a_mirrored_good_part_is_no_stranger_to_a_model_that_was_told_so(good_pa
 def test_options_that_cannot_be_are_refused(options):
     with pytest.raises(ValueError, match=r"view|input_px|mirrored"):
         new_predictor("patchcore", device="cpu", options=options)
+
+
+def test_onnx_runtime_gives_the_same_scores(fitted_true, good_parts):
+    samples = [fitted_true.begin(good_parts[0]), fitted_true.begin(good_parts[0][:, :256])]
+    engine = OnnxEngine(to_onnx(fitted_true.network, tile_shape=samples[0].tiles.shape[1:]).content)
+    assert parity(fitted_true.engine, engine, samples).max_score_difference < 1e-4
