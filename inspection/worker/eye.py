@@ -21,6 +21,7 @@ from vision.readiness import NotReadyError, Ready, make_ready
 
 # While another golden configuration warms up the one before goes on answering, but not for ever.
 SWITCH_WITHIN_S = 120.0
+KNOWN_FOR_S = 0.05  # so long the worker goes by the configuration it has just read; a switch takes far longer
 TRY_AGAIN_S = 5.0  # a model that was refused is read again after this: somebody may have put the file back
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Eye:
         self._actor = actor
         self._in_background = switches_in_background
         self._loaded: dict[int, Loaded] = {}
+        self._known: dict[int, tuple[Loaded, float]] = {}  # line -> what answers, and until when that holds
         self._failed: dict[int, _Failed] = {}
         self._loading: dict[int, float] = {}  # golden -> since when
         self._lock = threading.Lock()
@@ -73,6 +75,15 @@ class Eye:
 
     def loaded_for(self, line: Line) -> Loaded:
         """The predictor that answers for this line now; raises Refused with the reason if none may."""
+        known = self._known.get(line.pk)
+        if known and time.monotonic() < known[1]:
+            return known[0]
+        loaded = self._as_the_rows_say(line)
+        if self._in_background:
+            self._known[line.pk] = (loaded, time.monotonic() + KNOWN_FOR_S)
+        return loaded
+
+    def _as_the_rows_say(self, line: Line) -> Loaded:
         golden = active_golden(line)
         if golden is None:
             self._loaded.pop(line.pk, None)

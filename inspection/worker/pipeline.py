@@ -31,6 +31,7 @@ COMPANY_S = 0.002  # a lone part never waits longer for others
 LOOK_AGAIN_S = 0.5  # for rows whose ring was lost
 OPENERS = 2
 MOST_IN_HAND = 64
+WORTH_A_CLAIM = 16  # with a backlog: to ask the database for one part costs as much as for these
 SWITCH_INTERVAL_S = (
     0.0005  # Python's own 5 ms would make one thread wait for another longer than the network runs
 )
@@ -124,7 +125,7 @@ class Pipeline:
         with self._lock:
             besides = list(self._in_hand)
         room = MOST_IN_HAND - len(besides)
-        if room <= 0:
+        if room < WORTH_A_CLAIM:
             time.sleep(COMPANY_S)
             return True
         parts = actions.claim_waiting(worker=self._name, limit=room, besides=besides, actor=self._actor)
