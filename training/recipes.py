@@ -13,7 +13,7 @@ from vision.options import read_options
 from vision.preprocess.chain import Preprocess
 from vision.preprocess.plan import ReadPicture, preprocess_of
 
-AUTOMATIC_CLASSIFIERS = ("unet", "probe")  # what a hybrid's "auto" may become
+AUTOMATIC_CLASSIFIERS = ("unet", "peaks")  # what a hybrid's "auto" may become
 
 
 class RecipeError(ValueError):

@@ -1,6 +1,7 @@
 """How a run tells that it lives and how far it is."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from vision.predictor import Progress
 WRITE_EVERY_S = 0.5
 TELL_EVERY = 0.1
 BEAT_EVERY_S = 5.0
+_NUMBERS = re.compile(r"\d+")
 _log = logging.getLogger(__name__)
 
 
@@ -26,18 +28,21 @@ class TakenAwayError(Exception):
 
 
 class Reporter:
-    """Writes progress at most twice a second; tells open pages (an audit event) only in coarse steps."""
+    """Writes progress at most twice a second, but each new step at once: it may be silent for minutes.
+
+    It tells open pages (an audit event) only in coarse steps.
+    """
 
     def __init__(self, run: Run, actor: Actor, also: Progress) -> None:
         self._run, self._actor, self._also = run, actor, also
-        self._written_at, self._told = float("-inf"), -1.0
+        self._written_at, self._told, self._step = float("-inf"), -1.0, ""
 
     def __call__(self, fraction: float, doing: str) -> None:
         self._also(fraction, doing)
-        now = time.monotonic()
-        if now - self._written_at < WRITE_EVERY_S:
+        now, step = time.monotonic(), _NUMBERS.sub("", doing)
+        if now - self._written_at < WRITE_EVERY_S and step == self._step:
             return
-        self._written_at = now
+        self._written_at, self._step = now, step
         kept = _running(self._run).update(
             progress=min(1.0, max(0.0, fraction)), message=doing[:200], heartbeat_at=timezone.now()
         )

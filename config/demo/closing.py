@@ -120,7 +120,11 @@ class Closing:
             if time.monotonic() > give_up_at:
                 return {"problem": f"The run did not end within {TRAINING_S:.0f} s."}
             self._tick()
-            run = self._call("GET", f"runs/{run['id']}/")
+            try:
+                run = self._call("GET", f"runs/{run['id']}/")
+            except OSError:  # the web process is busy or being restarted; the trainer goes on
+                time.sleep(0.5)
+                continue
             if run["message"] != last:
                 last = run["message"]
                 self._say(f"  {run['progress']:4.0%}  {last}")

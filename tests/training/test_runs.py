@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 import labeling.actions
+from audit.transitions import move
 from inspection import storage
 from inspection.queries import active_golden
 from tests import factories
@@ -16,12 +17,13 @@ from tests.training.steps import proposed, started
 from training import actions, queries
 from training.learning import shrunk
 from training.models import Candidate, Run
+from training.reporting import Reporter
 from training.states import CandidateState, RunState
 from vision import model_file
 from vision.families import new_predictor
 from vision.images import decode
 from vision.models.trunk import whole_image
-from vision.predictor import Example
+from vision.predictor import Example, no_progress
 
 pytestmark = pytest.mark.django_db
 
@@ -214,3 +216,16 @@ def test_a_waiting_run_is_rung_again_after_ten_seconds(version):
 
     assert actions.sweep(now=timezone.now() + timedelta(seconds=9), actor=TESTER)["rung"] == 0
     assert actions.sweep(now=timezone.now() + timedelta(seconds=11), actor=TESTER)["rung"] == 1
+
+
+def test_a_new_step_is_written_at_once_however_soon_it_comes(version):
+    run = started(version)
+    move(run, RunState.RUNNING, actor=TESTER, started_at=timezone.now(), heartbeat_at=timezone.now())
+    report = Reporter(run, TESTER, no_progress)
+
+    report(0.1, "Reading picture 1 of 9")
+    report(0.2, "Reading picture 2 of 9")
+    assert Run.objects.get(pk=run.pk).message == "Reading picture 1 of 9"
+    report(0.3, "Judging parts that were kept out, round 1 of 3")
+
+    assert Run.objects.get(pk=run.pk).message == "Judging parts that were kept out, round 1 of 3"
