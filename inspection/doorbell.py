@@ -41,6 +41,17 @@ def ring_after_commit(part: Part) -> None:
     transaction.on_commit(lambda: _send(part.pk))
 
 
+def ring_pixels(line_id: int, sha256: str) -> None:
+    """A decoded picture lies in shared memory; its part is being written down and will ring by itself."""
+    bell.ring(PARTS_WAIT, f"{line_id} {sha256}")
+
+
+def pixels_in(hint: str) -> tuple[int, str] | None:
+    """(line, sha256) if the ring was one of `ring_pixels`."""
+    line_id, _, sha256 = hint.partition(" ")
+    return (int(line_id), sha256) if sha256 and line_id.isdigit() else None
+
+
 def ring_gateways() -> None:
     """After the commit, wake every gateway that waits for dispositions."""
     transaction.on_commit(lambda: bell.ring(DISPOSITIONS_WAIT))

@@ -24,15 +24,15 @@ _HEADER = np.dtype("<u4")  # height, width
 _log = logging.getLogger(__name__)
 
 
-def offer(sha256: str, pixels: Image) -> None:
-    """Leave the decoded picture for the worker on this machine; does nothing where there is no room."""
+def offer(sha256: str, pixels: Image) -> bool:
+    """Leave the decoded picture for the worker on this machine; False where there is no room."""
     folder = _folder()
     if folder is None:
-        return
+        return False
     temporary = folder / f".{sha256}.{secrets.token_hex(4)}"
     try:
         if not _has_room(folder, pixels.nbytes):
-            return
+            return False
         with temporary.open("wb") as file:
             file.write(np.array(pixels.shape[:2], _HEADER).tobytes())
             file.write(np.ascontiguousarray(pixels).data)
@@ -41,6 +41,8 @@ def offer(sha256: str, pixels: Image) -> None:
         _log.debug("pixels of %s were not shared: %s", sha256, problem)
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def take(sha256: str) -> Image | None:

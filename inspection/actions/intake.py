@@ -16,7 +16,7 @@ from audit.durability import carried_commit
 from audit.transitions import move, record
 from inspection import pixels, storage
 from inspection.actions.decisions import hold_or_reject
-from inspection.doorbell import ring_after_commit
+from inspection.doorbell import ring_after_commit, ring_pixels
 from inspection.models import Image, Part, Station
 from inspection.queries import next_trigger_seq
 from inspection.states import PartState, Reason
@@ -163,7 +163,7 @@ def capture(
             return _same_or_different(part, earlier, sha256)
     # The disk and the decoder work side by side.
     writing = _writers.submit(storage.write, f"images/{sha256[:2]}/{sha256}", data)
-    width, height, problem = _measure(data, sha256, station.max_pixels)
+    width, height, problem = _measure(data, sha256, station)
     fields = {
         "view": view,
         "file": writing.result(),
@@ -230,11 +230,15 @@ def _same_or_different(part: Part, earlier: Image, sha256: str) -> Capture:
     return Capture(part, earlier, is_new=False)
 
 
-def _measure(data: bytes, sha256: str, max_pixels: int) -> tuple[int | None, int | None, str]:
-    """Width, height and "" of a whole picture, whose pixels the worker on this machine need not decode again."""
+def _measure(data: bytes, sha256: str, station: Station) -> tuple[int | None, int | None, str]:
+    """Width, height and "" of a whole picture.
+
+    The worker on this machine need not decode it again, and may look at it while the part is written down.
+    """
     try:
-        picture = decode(data, max_pixels=max_pixels)
+        picture = decode(data, max_pixels=station.max_pixels)
     except ImageError as problem:
         return None, None, str(problem)[:300]
-    pixels.offer(sha256, picture)
+    if pixels.offer(sha256, picture):
+        ring_pixels(station.line_id, sha256)
     return picture.shape[1], picture.shape[0], ""

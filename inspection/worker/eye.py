@@ -83,6 +83,10 @@ class Eye:
             self._known[line.pk] = (loaded, time.monotonic() + KNOWN_FOR_S)
         return loaded
 
+    def at_hand(self, line_id: int) -> Loaded | None:
+        """What was loaded for this line last, without asking the rows whether it may still answer."""
+        return self._loaded.get(line_id)
+
     def _as_the_rows_say(self, line: Line) -> Loaded:
         golden = active_golden(line)
         if golden is None:

@@ -22,14 +22,16 @@ from audit.actor import Actor
 from audit.bell import Bell
 from audit.transitions import IllegalMove, StaleState
 from inspection import actions
-from inspection.doorbell import PARTS_WAIT
+from inspection.doorbell import PARTS_WAIT, pixels_in
 from inspection.models import Part
 from inspection.worker.eye import Eye
+from inspection.worker.foresight import Foresight
 from inspection.worker.steps import Job, close_job, open_job, see
 
 COMPANY_S = 0.002  # a lone part never waits longer for others
 LOOK_AGAIN_S = 0.5  # for rows whose ring was lost
 OPENERS = 2
+FORESEE_BELOW = 1  # parts in hand; with more of them the network has no time to spare
 MOST_IN_HAND = 64
 WORTH_A_CLAIM = 16  # with a backlog: to ask the database for one part costs as much as for these
 SWITCH_INTERVAL_S = (
@@ -47,6 +49,7 @@ class Pipeline:
 
     def __init__(self, eye: Eye, *, name: str, actor: Actor) -> None:
         self._eye, self._name, self._actor = eye, name, actor
+        self._foresight = Foresight(eye)
         self._bell = threading.Event()
         self._stop = threading.Event()
         self._in_hand: dict[int, float] = {}  # part -> since when
@@ -91,6 +94,7 @@ class Pipeline:
             thread.join(timeout=max(0.1, ends_at - time.monotonic()))
         self._openers.shutdown(wait=False, cancel_futures=True)
         self._keepers.shutdown(wait=True)
+        self._foresight.close()
         if self._in_hand:
             actions.release_claims(worker=self._name, parts=list(self._in_hand))
 
@@ -109,8 +113,12 @@ class Pipeline:
     def _listen(self) -> None:
         bell = Bell(PARTS_WAIT)
         while not self._stop.is_set():
-            if bell.wait(LOOK_AGAIN_S):
-                self.ring()
+            for hint in bell.wait(LOOK_AGAIN_S):
+                came = pixels_in(hint)
+                if came is None:
+                    self.ring()
+                elif len(self._in_hand) <= FORESEE_BELOW:
+                    self._foresight.look(*came)
         bell.close()
 
     def _claim(self) -> None:
@@ -138,7 +146,7 @@ class Pipeline:
 
     def _open(self, part: Part) -> Job:
         try:
-            return open_job(part, self._eye)
+            return open_job(part, self._eye, self._foresight)
         except Exception:
             # The part stays captured; after three attempts it is held.
             _log.exception("part %s: its images were not opened", part.pk)

@@ -14,6 +14,7 @@ from inspection.look import Look
 from inspection.models import GoldenConfiguration, Image, Inspection, Part
 from inspection.states import Decision, Reason
 from inspection.worker.eye import Eye, Loaded, Refused
+from inspection.worker.foresight import Foresight
 from vision import maps
 from vision.images import ImageError, decode
 from vision.predictor import Image as Pixels
@@ -54,14 +55,26 @@ class Job:
         return self.loaded.predictor if self.loaded else None
 
 
-def open_job(part: Part, eye: Eye) -> Job:
-    """Everything before the network: which model, whole images, pixels, tiles. Never raises for what they are."""
+def open_job(part: Part, eye: Eye, foresight: Foresight | None = None) -> Job:
+    """Everything before the network: which model, whole images, pixels, tiles. Never raises for what they are.
+
+    foresight  may have put the network to the same pixels already; then the job has its raws too
+    """
     job = Job(part)
     try:
         job.loaded = eye.loaded_for(part.line)
         job.lap("load")
         job.images = _images(part)
-        job.pictures = [_pixels(image, part.station.max_pixels) for image in job.images]
+        stored = [_whole(image) for image in job.images]
+        foreseen = foresight.take([image.sha256 for image in job.images], job.loaded) if foresight else None
+        if foreseen:
+            job.begun, job.raws = foreseen
+            job.lap("forward")
+            return job
+        job.pictures = [
+            _pixels(image, data, part.station.max_pixels)
+            for image, data in zip(job.images, stored, strict=True)
+        ]
         job.lap("decode")
         if isinstance(job.loaded.predictor, Stepwise):
             job.begun = [job.loaded.predictor.begin(picture) for picture in job.pictures]
@@ -77,7 +90,7 @@ def open_job(part: Part, eye: Eye) -> Job:
 
 def see(jobs: Sequence[Job]) -> None:
     """The network on all views of these parts, which share one loaded model. An image that breaks it breaks alone."""
-    waiting = [job for job in jobs if job.refused is None]
+    waiting = [job for job in jobs if job.refused is None and not job.raws]
     for job in waiting:
         job.lap("wait")
     if not waiting:
@@ -172,8 +185,8 @@ def _images(part: Part) -> list[Image]:
     return images
 
 
-def _pixels(image: Image, max_pixels: int) -> Pixels:
-    """The picture that the capture decoded, if it is still in memory here; else the stored bytes, decoded."""
+def _whole(image: Image) -> bytes:
+    """The stored bytes, if they are those that came from the camera."""
     try:
         data = storage.read(image.file)
     except OSError as problem:
@@ -183,6 +196,11 @@ def _pixels(image: Image, max_pixels: int) -> Pixels:
         raise Refused(
             Reason.CHANGED_IMAGE, f"The stored image of view {image.view!r} does not match its sha256."
         )
+    return data
+
+
+def _pixels(image: Image, data: bytes, max_pixels: int) -> Pixels:
+    """The picture that the capture decoded, if it is still in memory here; else the stored bytes, decoded."""
     shared = pixels.take(image.sha256)
     if shared is not None:
         return shared

@@ -122,28 +122,35 @@ class Runner:
             self._app_hb = 1 if self._app_hb >= MAX_DINT else self._app_hb + 1
             self._beat_at = now + HEARTBEAT_EVERY_S
             driver.write_heartbeat(self._names, self._app_hb)
-        if now >= self._status_at or any(isinstance(m.next_request(now), Read) for m in self.mailboxes):
-            events += self._read(driver)
+        asked = [mailbox for mailbox in self.mailboxes if isinstance(mailbox.next_request(now), Read)]
+        if now >= self._status_at:
+            events += self._read(driver, self.mailboxes)
+        elif asked:
+            events += self._read(driver, asked)
         for mailbox in self.mailboxes:
             events += self._write(driver, mailbox)
         return events
 
-    def _read(self, driver: PlcDriver) -> list[Event]:
+    def _read(self, driver: PlcDriver, mailboxes: Sequence[Mailbox]) -> list[Event]:
+        """Between the regular readings of all, a mailbox that waits is read alone: it costs a few tags, not all."""
+        events: list[Event] = []
         asked_at = self._clock()
         try:
-            self.statuses = driver.read_status(self._names)
+            read = driver.read_status([mailbox.name for mailbox in mailboxes])
         except DriverError as error:
-            events: list[Event] = []
             for mailbox in self.mailboxes:
                 if isinstance(mailbox.next_request(asked_at), Read):
                     events += mailbox.failed(str(error), self._clock())
             return events + self._link_failed(str(error))
         now = self._clock()
-        self._status_at = now + STATUS_EVERY_S
+        self.statuses |= read
         self._link_failures = 0
-        events = self._watch.seen(self.statuses[self._names[0]].plc_hb, now)
-        for mailbox in self.mailboxes:
-            events += mailbox.received(self.statuses[mailbox.name], now)
+        if self._names[0] in read:
+            events += self._watch.seen(read[self._names[0]].plc_hb, now)
+        if len(mailboxes) == len(self.mailboxes):
+            self._status_at = now + STATUS_EVERY_S
+        for mailbox in mailboxes:
+            events += mailbox.received(read[mailbox.name], now)
         return events
 
     def _write(self, driver: PlcDriver, mailbox: Mailbox) -> list[Event]:
