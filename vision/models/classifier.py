@@ -4,7 +4,7 @@
     efficientnet  starts as the probe, then the last blocks learn too (`vision.models.classifier_training`)
 
 The score is calibrated on parts that the fit has not seen. The defect map is the class-activation map of the likely
-defect against good: exact, because the network is linear behind its average (`classifier_network`). Its cells keep
+defect against good: exact, because the network is linear behind its pooling (`classifier_network`). Its cells keep
 their differences and are shifted alike, so that their robust maximum is the score's logit: the map says where, the
 score how bad, and over images the two have the same order. Cells are evidence, not measured areas of a defect.
 """
@@ -43,6 +43,7 @@ from vision.staged import Staged, check_finite, module_tensors, tensors_under
 FEWEST_GOOD, FEWEST_BAD = 5, 3
 FOLDS = 5
 HALF = (0.5, 0.5, 0.5)
+TOP_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -51,23 +52,32 @@ class ProbeOptions:
 
     input_px          side of the square that the whole image is brought to, a multiple of 32
     regularisation_c  smaller holds the linear layer closer to zero
+    top_share         of the cells, the strongest, that count once more by themselves: for small defects; 0 for none
     mirror            learns from mirrored pictures too: off where left and right, or up and down, differ on the part
     """
 
     input_px: int = 224
     regularisation_c: float = 0.01
+    top_share: float = TOP_SHARE
     mirror: bool = True
 
     def __post_init__(self) -> None:
-        check_common(self.input_px, self.regularisation_c)
+        check_common(self.input_px, self.regularisation_c, self.top_share)
 
 
-def check_common(input_px: int, regularisation_c: float) -> None:
+def check_common(input_px: int, regularisation_c: float, top_share: float) -> None:
     """Raises ValueError with a sentence for what no classifier can do."""
     if not 64 <= input_px <= 2048 or input_px % 32:
         raise ValueError(f"input_px is a multiple of 32 from 64 to 2048, not {input_px}.")
     if not 0 < regularisation_c < np.inf:
         raise ValueError(f"regularisation_c is a number above 0, not {regularisation_c}.")
+    if not 0 <= top_share <= 0.5:
+        raise ValueError(f"top_share is a share of the cells from 0 to 0.5, not {top_share}.")
+
+
+def options_in(state: State) -> dict[str, Any]:
+    """A model from before there was top_share had none."""
+    return {"top_share": 0.0, **state.metadata["options"]}
 
 
 class Classifier(Staged):
@@ -165,7 +175,7 @@ class Probe(Classifier):
     family: ClassVar[str] = "probe"
 
     def __init__(self, backbone: Backbone, options: ProbeOptions, *, device: str, classes: int = 2) -> None:
-        network = lite0_network(backbone, classes=classes).to(device)
+        network = lite0_network(backbone, classes=classes, top_share=options.top_share).to(device)
         super().__init__(network, device=device, input_px=options.input_px)
         self._backbone, self._options = backbone, options
 
@@ -181,7 +191,9 @@ class Probe(Classifier):
         """
         check_enough(examples, family=self.family)
         self._classes = classes_of(examples)
-        network = lite0_network(self._backbone, classes=len(self._classes)).to(self.device)
+        network = lite0_network(
+            self._backbone, classes=len(self._classes), top_share=self._options.top_share
+        ).to(self.device)
         linear, evidence = fit_probe(
             network,
             [self.brought_to_size(example.pixels) for example in examples],
@@ -205,7 +217,7 @@ class Probe(Classifier):
     @classmethod
     def from_state(cls, state: State, *, device: str) -> Self:
         try:
-            options = read_options(ProbeOptions, state.metadata["options"])
+            options = read_options(ProbeOptions, options_in(state))
             predictor = cls(empty_backbone(), options, device=device, classes=len(classes_in(state)))
             predictor._take(state)
         except (KeyError, TypeError) as error:

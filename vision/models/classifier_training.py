@@ -104,7 +104,11 @@ def fine_tune(
     rng = np.random.default_rng(seed)
     network.eval().requires_grad_(requires_grad=False)
     trunk = [each for part in taught_parts for each in part.requires_grad_(requires_grad=True).parameters()]
-    linear = [*network.layers.requires_grad_(requires_grad=True).parameters(), network.bias.requires_grad_()]
+    linear = [
+        *network.layers.requires_grad_(requires_grad=True).parameters(),
+        *network.top_layers.requires_grad_(requires_grad=True).parameters(),
+        network.bias.requires_grad_(),
+    ]
     rates = [pace.learning_rate, HEAD_SPEED * pace.learning_rate]
     optimiser = torch.optim.AdamW(
         [{"params": trunk, "lr": rates[0]}, {"params": linear, "lr": rates[1]}], weight_decay=WEIGHT_DECAY

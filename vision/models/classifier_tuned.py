@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from vision.models.calibration import Calibration
 from vision.models.classes import classes_of, numbers_of
 from vision.models.classifier import (
+    TOP_SHARE,
     Classifier,
     check_common,
     check_enough,
     classes_in,
     fit_probe,
     normalised,
+    options_in,
 )
 from vision.models.classifier_network import ClassifierNetwork
 from vision.models.classifier_training import (
@@ -55,6 +57,7 @@ class TunedOptions:
     mirror            learns from mirrored pictures too: off where left and right, or up and down, differ on the part
     train_from_block  of lite0 (0 to 14): earlier blocks stay as they are
     regularisation_c  of the probe that it starts from
+    top_share         of the cells, the strongest, that count once more by themselves: for small defects; 0 for none
     """
 
     architecture: str = LITE0
@@ -66,9 +69,10 @@ class TunedOptions:
     mirror: bool = True
     train_from_block: int = 4
     regularisation_c: float = 0.01
+    top_share: float = TOP_SHARE
 
     def __post_init__(self) -> None:
-        check_common(self.input_px, self.regularisation_c)
+        check_common(self.input_px, self.regularisation_c, self.top_share)
         if self.epochs < 1 or self.patience < 1 or self.batch < 1:
             raise ValueError("epochs, patience and batch are at least 1.")
         if not 0 < self.learning_rate < 1:
@@ -96,7 +100,9 @@ class Tuned(Classifier):
     def __init__(
         self, trunk: ClassifierTrunk, options: TunedOptions, *, device: str, classes: int = 2
     ) -> None:
-        network = ClassifierNetwork(trunk.module, channels=trunk.channels, classes=classes).to(device)
+        network = ClassifierNetwork(
+            trunk.module, channels=trunk.channels, classes=classes, top_share=options.top_share
+        ).to(device)
         super().__init__(network, device=device, input_px=options.input_px)
         self.mean, self.std = trunk.mean, trunk.std
         self._trunk, self._options = trunk, options
@@ -133,7 +139,9 @@ class Tuned(Classifier):
         to_learn, kept_out = taught_and_held(examples, seed=seed)
         taught, held = self._pictures(to_learn), self._pictures(kept_out)
         trunk = copy.deepcopy(self._trunk)
-        network = ClassifierNetwork(trunk.module, channels=trunk.channels, classes=len(self._classes))
+        network = ClassifierNetwork(
+            trunk.module, channels=trunk.channels, classes=len(self._classes), top_share=options.top_share
+        )
         network.to(self.device).eval()
         linear, _ = fit_probe(
             network,
@@ -175,7 +183,7 @@ class Tuned(Classifier):
     @classmethod
     def from_state(cls, state: State, *, device: str) -> Self:
         try:
-            options = cls._read(state.metadata["options"])
+            options = cls._read(options_in(state))
             trunk = empty_trunk(
                 options.architecture,
                 input_px=options.input_px,

@@ -12,7 +12,7 @@ from tests.vision.models.graded_parts import SIDE, examples, part
 from vision.families import new_predictor
 from vision.model_file import ModelFileError, load, save
 from vision.models.classifier import Probe
-from vision.models.classifier_network import ClassifierNetwork
+from vision.models.classifier_network import ClassifierNetwork, strongest
 from vision.models.classifier_training import taught_and_held
 from vision.models.classifier_tuned import EfficientNetClassifier
 from vision.predictor import Example, NotFittedError, Predictor, State, no_progress
@@ -78,10 +78,29 @@ def test_the_class_activation_map_is_exact(either):
         logits, cells = either.network(tiles)
         levels = either.network.trunk(tiles)
         pooled = either.network.pooled(tiles)
-        weights = torch.cat([layer.weight[:, :, 0, 0] for layer in either.network.layers], dim=1)
+        layers = [*either.network.layers, *either.network.top_layers]
+        weights = torch.cat([layer.weight[:, :, 0, 0] for layer in layers], dim=1)
         assert torch.allclose(logits, pooled @ weights.T + either.network.bias, atol=1e-4)
     assert torch.allclose(logits, cells.mean(dim=(2, 3)))
     assert [level.shape[-1] for level in levels] == [8, 4, 2]
+    assert len(layers) == 6
+
+
+def test_the_strongest_cells_alone_carry_a_channels_top():
+    level = torch.tensor([[[[0.0, 4.0], [1.0, -2.0]], [[3.0, 3.0], [3.0, 1.0]]]])
+    kept = strongest(level, share=0.25)
+    assert torch.equal(kept[0, 0], torch.tensor([[0.0, 16.0], [0.0, 0.0]]))
+    assert kept[0, 0].mean() == 4.0
+    assert torch.allclose(kept[0, 1], torch.tensor([[4.0, 4.0], [4.0, 0.0]]))
+    assert torch.isnan(strongest(torch.full((1, 1, 2, 2), torch.nan), share=0.25)).all()
+
+
+def test_a_model_from_before_there_were_strongest_cells_still_loads():
+    old = fitted_probe(examples(10, 8), top_share=0.0)
+    tensors, metadata = old.state()
+    options = {name: value for name, value in metadata["options"].items() if name != "top_share"}
+    again = Probe.from_state(State(tensors, metadata | {"options": options}), device="cpu")
+    assert again.predict([part(5)[0]])[0].score == old.predict([part(5)[0]])[0].score
 
 
 def test_the_map_is_stronger_where_the_defect_is(probe):
@@ -219,7 +238,7 @@ class TwoLevels(torch.nn.Module):
 
 def test_score_and_map_leave_an_exported_network_in_one_pass():
     torch.manual_seed(0)
-    network = ClassifierNetwork(TwoLevels(), channels=(4, 6), classes=3).eval()
+    network = ClassifierNetwork(TwoLevels(), channels=(4, 6), classes=3, top_share=0.1).eval()
     content = to_onnx(network, tile_shape=(3, 32, 32)).content
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     tiles = torch.randn(2, 3, 32, 32)
@@ -268,6 +287,7 @@ def test_one_group_alone_can_still_be_fitted():
         ("probe", {"input_px": 100}, "multiple of 32"),
         ("probe", {"epochs": 3}, "no option 'epochs'"),
         ("probe", {"regularisation_c": 0.0}, "above 0"),
+        ("probe", {"top_share": 0.7}, "0 to 0.5"),
         ("efficientnet", {"epochs": 0}, "at least 1"),
         ("efficientnet", {"learning_rate": 2.0}, "learning_rate"),
         ("efficientnet", {"train_from_block": 15}, "0 to 14"),
