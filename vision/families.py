@@ -79,6 +79,13 @@ FAMILIES = {
             options="vision.models.classifier:ProbeOptions",
         ),
         Family(
+            "peaks",
+            "vision.models.peaks:Peaks",
+            "Peaks: good or bad by what the frozen backbone sees at most, in two sizes; for small defects",
+            "graded parts",
+            options="vision.models.peaks:PeaksOptions",
+        ),
+        Family(
             "unet",
             "vision.models.unet:UNet",
             "U-Net: painted defects, pixel by pixel, in tiles at native resolution",

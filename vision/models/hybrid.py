@@ -1,7 +1,7 @@
 """Hybrid: an anomaly model guards the unknown, classifiers know the ruled cases, and one rule weighs their words.
 
-Where most bad parts are painted there are two classifiers: a U-Net, which looks closely, and a probe, which sees the
-whole part; else the probe alone. The rule and its safety stand in `vision.models.fusion`. It is drawn from parts that no
+Where most bad parts are painted there are two classifiers: a U-Net, which looks closely, and the family peaks, which
+sees the whole part; else the latter alone. The rule and its safety stand in `vision.models.fusion`. It is drawn from parts that no
 member has learned from, nor from another picture of them. With fewer than 5 bad parts, of 5 different physical parts,
 the hybrid is its anomaly model alone.
 """
@@ -47,7 +47,7 @@ WORST_CELLS = 3
 class HybridOptions:
     """The members by family name, and their options.
 
-    supervised          families joined by "+"; auto: unet+probe where most bad parts are painted (at least 8), else probe
+    supervised          families joined by "+"; auto: unet+peaks where most bad parts are painted (at least 8), else peaks
     supervised_options  by family
     """
 
@@ -217,7 +217,7 @@ class Hybrid(Staged):
         if self._options.supervised != "auto":
             return self._options.supervised.split("+")
         painted = sum(example.mask is not None and bool(example.mask.any()) for example in bad)
-        return ["unet", "probe"] if painted >= FEWEST_PAINTED and 2 * painted >= len(bad) else ["probe"]
+        return ["unet", "peaks"] if painted >= FEWEST_PAINTED and 2 * painted >= len(bad) else ["peaks"]
 
     def _teach(
         self,

@@ -28,7 +28,7 @@ def new(**options):
 
 @pytest.fixture(scope="module")
 def fitted():
-    predictor = new(supervised_options={"unet": UNET, "probe": PROBE})
+    predictor = new(supervised="unet+probe", supervised_options={"unet": UNET, "probe": PROBE})
     predictor.fit(small_parts(good=30, bad=10), seed=1, progress=no_progress)
     return predictor
 
@@ -36,7 +36,7 @@ def fitted():
 @pytest.fixture(scope="module")
 def with_probe():
     unpainted = [small_part(n, is_bad=n >= 9, painted=False, group=str(n)) for n in range(15)]
-    predictor = new(supervised_options={"probe": PROBE})
+    predictor = new(supervised="probe", supervised_options={"probe": PROBE})
     predictor.fit(unpainted, seed=1, progress=no_progress)
     return predictor
 
@@ -45,10 +45,16 @@ def test_it_speaks_the_protocol(fitted):
     assert isinstance(fitted, Predictor)
 
 
-def test_painted_parts_teach_a_u_net_too_and_unpainted_ones_a_probe_alone(fitted, with_probe):
+def test_its_members_are_those_that_were_named(fitted, with_probe):
     assert [member.family for member in fitted.members.values()] == ["patchcore", "unet", "probe"]
     assert [member.family for member in with_probe.members.values()] == ["patchcore", "probe"]
     assert np.isfinite(with_probe.predict([small_part(90, is_bad=True).pixels])[0].score)
+
+
+@pytest.mark.parametrize(("painted", "classifiers"), [(8, ["unet", "peaks"]), (7, ["peaks"])])
+def test_painted_parts_ask_for_a_u_net_too(painted, classifiers):
+    bad = [small_part(n, is_bad=True, painted=n < painted) for n in range(10)]
+    assert new()._classifiers(bad) == classifiers
 
 
 def test_few_bad_parts_leave_the_anomaly_model_alone():
