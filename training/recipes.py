@@ -116,7 +116,7 @@ def _check_members(options: Mapping[str, Any]) -> None:
     Raises ValueError with a sentence.
     """
     supervised = options["supervised"]
-    classifiers = AUTOMATIC_CLASSIFIERS if supervised == "auto" else tuple(supervised.split("+"))
+    classifiers = () if supervised == "auto" else tuple(supervised.split("+"))  # it knows its own
     given = {options["anomaly"]: options["anomaly_options"], **options["supervised_options"]}
     for family in (options["anomaly"], *classifiers, *options["supervised_options"]):
         check_family(family)
