@@ -13,8 +13,6 @@ from vision.options import read_options
 from vision.preprocess.chain import Preprocess
 from vision.preprocess.plan import ReadPicture, preprocess_of
 
-AUTOMATIC_CLASSIFIERS = ("unet", "peaks")  # what a hybrid's "auto" may become
-
 
 class RecipeError(ValueError):
     """This cannot be trained; `field` names what is wrong of family, options, augment and preprocess."""
