@@ -15,6 +15,7 @@ TYPICAL_GOOD = 0.1  # score of the median held-out good part
 LIMIT_GOOD = 0.5  # score where hardly any good part lies (see _limit)
 FEWEST_OF_A_KIND = 10  # held-out parts of each kind before the line is fitted to both
 WEAKEST_SLOPE = 1e-6
+NARROWEST = 0.05  # see `_flattened`
 RELIABILITY_BINS = 10
 
 
@@ -44,6 +45,8 @@ class Calibration:
     def of(cls, good: Evidence, bad: Evidence = ()) -> Self:
         """The line for held-out parts' evidence; both kinds count from FEWEST_OF_A_KIND each, else the good alone.
 
+        It is never steeper than `_flattened` allows.
+
         Raises ValueError without good parts, and where the evidence is not finite.
         """
         good, bad = _finite(good), _finite(bad)
@@ -56,6 +59,7 @@ class Calibration:
                 fitted[0] > WEAKEST_SLOPE
             ):  # else bad parts look no worse than good ones: the evidence says nothing
                 slope, offset, method = *fitted, "platt"
+        slope, offset = _flattened(slope, offset, middle=float(np.median(good)))
         line = cls(slope, offset, method)
         return cls(slope, offset, method, _reliability(line.probability(good), line.probability(bad)))
 
@@ -95,6 +99,24 @@ def _line_of_good(good: NDArray[np.float64]) -> tuple[float, float]:
     middle, limit = float(np.median(good)), _limit(good)
     slope = (_logit(LIMIT_GOOD) - _logit(TYPICAL_GOOD)) / (limit - middle)
     return slope, _logit(TYPICAL_GOOD) - slope * middle
+
+
+def _flattened(slope: float, offset: float, *, middle: float) -> tuple[float, float]:
+    """The same line, or one less steep through the same point of probability one half.
+
+    middle  evidence of the median good part
+
+    A few good parts, or parts that a model gives one and the same number, show next to no spread. The line through
+    them would be a cliff: a difference that no measurement repeats would move a part from certainly good to
+    certainly bad, and beyond it all probabilities would be 0 or 1, where no threshold can tell parts apart. So from
+    one tenth to one half the evidence moves by NARROWEST of its own size at least (of 1, where it is smaller): looks
+    at one part differ by a few per cent as it lies and is lit, and logits near 0 are no more exact than that.
+
+    One half stays where it was. What lay above it comes nearer to it from above and what lay below from below, so no
+    part that lay at or above a threshold of at most one half falls below it: fewer pass, never more.
+    """
+    steepest = (_logit(LIMIT_GOOD) - _logit(TYPICAL_GOOD)) / (NARROWEST * max(abs(middle), 1.0))
+    return (slope, offset) if slope <= steepest else (steepest, offset * steepest / slope)
 
 
 def _platt(good: NDArray[np.float64], bad: NDArray[np.float64]) -> tuple[float, float]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision.models.calibration import FEWEST_OF_A_KIND, Calibration
+from vision.models.calibration import FEWEST_OF_A_KIND, Calibration, _flattened, _line_of_good, _platt
 
 RNG = np.random.default_rng(0)
 
@@ -82,3 +82,43 @@ def test_it_comes_back_from_json():
 def test_a_calibration_that_is_not_whole_is_refused(kept):
     with pytest.raises(ValueError, match="calibration"):
         Calibration.from_json(kept)
+
+
+@pytest.mark.parametrize("good", [[30.0], [30.0] * 50, [30.0, 30.001, 29.999], [-6.9] * 8, [0.0, 1e-9]])
+def test_good_parts_that_hardly_differ_make_no_cliff(good):
+    calibration = Calibration.of(good)
+    middle = float(np.median(good))
+    beyond = calibration.probability(middle + 0.1 * max(abs(middle), 1.0))
+    assert 0.5 < float(beyond) < 0.999
+    assert 0.1 <= float(calibration.probability(middle)) < 0.5
+
+
+def test_kinds_that_hardly_differ_make_no_cliff():
+    calibration = Calibration.of([30.0, 30.001] * 10, [30.002, 30.003] * 10)
+    assert calibration.method == "platt"
+    assert 0.4 < float(calibration.probability(30.0)) < 0.5 < float(calibration.probability(30.003)) < 0.6
+
+
+def test_a_wide_spread_is_left_as_it_is():
+    good, bad = RNG.normal(30, 3, 50), RNG.normal(60, 10, 50)
+    calibration = Calibration.of(good)
+    assert (calibration.slope, calibration.offset) == _line_of_good(good)
+    both = Calibration.of(good, bad)
+    assert (both.slope, both.offset) == _platt(good, bad)
+
+
+@given(
+    st.floats(1e-6, 1e6),
+    st.floats(-1e3, 1e3),
+    st.floats(-1e3, 1e3),
+    st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=20),
+    st.floats(0.001, 0.5),
+)
+def test_no_part_passes_that_a_steeper_line_would_have_stopped(slope, half, middle, evidence, grey_from):
+    cliff = Calibration(slope, -slope * half)
+    flat = Calibration(*_flattened(cliff.slope, cliff.offset, middle=middle))
+    assert 0 < flat.slope <= cliff.slope
+    before, now = cliff.probability(np.array(evidence)), flat.probability(np.array(evidence))
+    stopped = before >= grey_from
+    assert (now[stopped] >= grey_from - 1e-9).all()
+    assert (np.abs(now - 0.5) <= np.abs(before - 0.5) + 1e-9).all()
