@@ -15,6 +15,7 @@ from inspection.models import Part
 from inspection.states import Outcome, Reason, Source
 from plc import actions, queries
 from plc.gateway import Shift
+from plc.gateway.outbox import POLL_S
 from plc.models import Delivery, Mailbox
 from plc.simulator.faults import Fault
 from tests.factories import TESTER, inspector
@@ -356,7 +357,7 @@ def test_an_idle_turn_asks_the_database_once(floor, shift, count):
     turn_for(shift, 0.3)
     counts = []
     for _ in range(30):
-        time.sleep(0.011)
+        time.sleep(POLL_S + 0.001)
         with CaptureQueriesContext(connection) as asked:
             shift.turn()
         counts.append(len(asked))
