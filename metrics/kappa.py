@@ -72,8 +72,8 @@ def cohen_kappa(table: ArrayLike, *, weights: Weights = "none", confidence: floa
              disagreement weighs its distance, or the square of it
 
     Raises ValueError if the table is empty, not square, or holds what is no count.
-    Source: Cohen (1960, 1968); errors by Fleiss, Cohen & Everitt, Psychological Bulletin 72 (1969), eq. 8 and 13
-    (null error eq. 9 and 14).
+    Source: Cohen (1960, 1968); errors by Fleiss, Cohen & Everitt, Psychological Bulletin 72 (1969): the
+    large-sample error of (weighted) kappa, and that under chance alone.
     """
     counts = _counts(table)
     if counts.shape[0] != counts.shape[1] or counts.shape[0] < 2:
