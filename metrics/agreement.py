@@ -77,17 +77,25 @@ class Appraisal:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two appraisers, look by look: looks in which both say the same / looks of both, and Cohen's kappa."""
+
+    agree: Rate
+    kappa: Kappa
+
+
+@dataclass(frozen=True)
 class Study:
     """All appraisers of a study.
 
-    pairs            Cohen's kappa of every two appraisers, look by look; pairs without a common part are left out
+    pairs            every two appraisers that have a look at a common part
     all_kappa        Fleiss' kappa over all looks of all appraisers, None if no part was looked at twice
     all_agree        parts on which every look of every appraiser is the same / parts judged by all
     all_right        parts on which every look is the reference / parts judged by all
     """
 
     appraisals: tuple[Appraisal, ...]
-    pairs: Mapping[tuple[str, str], Kappa]
+    pairs: Mapping[tuple[str, str], Pair]
     all_kappa: Kappa | None
     all_agree: Rate
     all_right: Rate
@@ -116,9 +124,9 @@ def agreement_study(
     same = judged_by_all & _all_same(everything)
     graded = judged_by_all & (grades != MISSING)
     pairs = {
-        (first, second): kappa
+        (first, second): pair
         for first, second in combinations(by_name, 2)
-        if (kappa := _pair_kappa(by_name[first], by_name[second], confidence)) is not None
+        if (pair := _pair(by_name[first], by_name[second], confidence)) is not None
     }
     return Study(
         appraisals=tuple(_appraisal(name, own, grades, confidence) for name, own in by_name.items()),
@@ -165,6 +173,30 @@ def look_codes(words: Iterable[str]) -> IntArray:
         raise ValueError(f"{unknown} is neither a verdict nor a decision nor a grade.") from None
 
 
+def stack_looks(part_numbers: ArrayLike, codes: ArrayLike, *, parts: int) -> IntArray:
+    """Turn a list of judgements into looks x parts: a part's first judgement in the first row, its next below.
+
+    part_numbers  for each judgement, oldest first, the part it is of, 0..parts-1; repeated probes come again
+    codes         for each judgement GOOD, BAD or MISSING; MISSING takes no row
+    Returns at least one row; MISSING where a part has fewer looks than another.
+    """
+    said = category_codes(codes, 2)
+    numbers = np.asarray(part_numbers, dtype=np.int64)
+    if said.ndim != 1 or numbers.shape != said.shape:
+        raise ValueError(
+            f"One part number for each judgement is needed, not {numbers.shape} for {said.shape}."
+        )
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < parts:
+        raise ValueError(f"Part numbers are 0..{parts - 1}.")
+    numbers, said = numbers[said != MISSING], said[said != MISSING]
+    filled = np.zeros(parts, dtype=np.int64)
+    looks = np.full((max(1, int(np.bincount(numbers, minlength=1).max())), parts), MISSING, dtype=np.int64)
+    for number, code in zip(numbers, said, strict=True):
+        looks[filled[number], number] = code
+        filled[number] += 1
+    return looks
+
+
 def _appraisal(name: str, own: IntArray, grades: IntArray, confidence: float) -> Appraisal:
     truth = np.broadcast_to(grades, own.shape)
     seen = (own != MISSING) & (truth != MISSING)
@@ -189,10 +221,15 @@ def _appraisal(name: str, own: IntArray, grades: IntArray, confidence: float) ->
     )
 
 
-def _pair_kappa(first: IntArray, second: IntArray, confidence: float) -> Kappa | None:
+def _pair(first: IntArray, second: IntArray, confidence: float) -> Pair | None:
     common = min(len(first), len(second))
     table = cross_table(first[:common].ravel(), second[:common].ravel(), categories=2)
-    return cohen_kappa(table, confidence=confidence) if table.any() else None
+    if not table.any():
+        return None
+    return Pair(
+        agree=Rate.of(int(np.trace(table)), int(table.sum()), confidence=confidence),
+        kappa=cohen_kappa(table, confidence=confidence),
+    )
 
 
 def _repeated_kappa(looks: IntArray, confidence: float) -> Kappa | None:

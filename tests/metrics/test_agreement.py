@@ -15,6 +15,7 @@ from metrics.agreement import (
     aiag_standing,
     kappa_word,
     look_codes,
+    stack_looks,
 )
 from metrics.kappa import MISSING, cohen_kappa
 from metrics.rates import Rate
@@ -88,9 +89,10 @@ def test_the_inspectors_of_the_bearings_together_have_the_published_figures(bear
     assert percent(bearings.all_agree) == (60.0, 32.287, 83.664)
     assert percent(bearings.all_right) == (46.67, 21.267, 73.414)
     assert bearings.all_kappa.value == pytest.approx(0.641666666666666)
-    assert bearings.pairs["EG", "BL"].value == pytest.approx(
+    assert bearings.pairs["EG", "BL"].kappa.value == pytest.approx(
         cohen_kappa([[17, 0], [3, 25]]).value
     )  # they differ in part 7 alone
+    assert (bearings.pairs["EG", "BL"].agree.k, bearings.pairs["EG", "BL"].agree.n) == (42, 45)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +153,27 @@ def test_the_model_is_one_more_appraiser_with_a_single_look():
     assert (of_model.underkill.k, of_model.underkill.n) == (1, 9)
     assert of_model.repeatability.n == 0
     assert of_model.repeatability_kappa is None
-    assert study.pairs["EG", "model"].n == 13
+    assert study.pairs["EG", "model"].agree.n == 13
     assert study.all_agree.n == 13
+
+
+def test_judgements_in_the_order_of_the_day_become_looks_of_parts():
+    looks = stack_looks([2, 0, 2, 1, 2, 0], [BAD, GOOD, BAD, MISSING, GOOD, GOOD], parts=4)
+    assert looks.tolist() == [[0, -1, 1, -1], [0, -1, 1, -1], [-1, -1, 0, -1]]
+    repeatability = agreement_study({"Ada": looks}, [GOOD] * 4).appraisals[0].repeatability
+    assert (repeatability.k, repeatability.n) == (1, 2)
+    assert stack_looks([], [], parts=2).tolist() == [[-1, -1]]
+    with pytest.raises(ValueError, match=r"Part numbers are 0\.\.1"):
+        stack_looks([2], [GOOD], parts=2)
+    with pytest.raises(ValueError, match="each judgement"):
+        stack_looks([0, 1], [GOOD], parts=2)
+
+
+def test_appraisers_without_a_common_part_are_no_pair():
+    study = agreement_study({"Ada": [[GOOD, MISSING]], "Ben": [[MISSING, BAD]]}, [GOOD, BAD])
+    assert study.pairs == {}
+    assert study.all_agree.n == 0
+    assert study.all_kappa is None
 
 
 def test_words_of_verdicts_decisions_and_grades_become_codes():
