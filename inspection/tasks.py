@@ -25,7 +25,7 @@ _pipeline: Pipeline | None = None
 def start(instance: Any, **_: Any) -> None:
     """Load the models before the first part; a worker of another queue loads none."""
     global _pipeline  # noqa: PLW0603 - one pipeline a process is the point
-    if "inspect" not in instance.app.amqp.queues:
+    if "inspect" not in instance.app.amqp.queues.consume_from:  # all that are known would be every queue
         return
     eye = Eye(actor=ACTOR, switches_in_background=True)
     eye.warm_up()

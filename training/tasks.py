@@ -18,7 +18,8 @@ _log = logging.getLogger(__name__)
 @celeryd_after_setup.connect
 def stand_back(instance: Any, **_: Any) -> None:
     """Leave half of the processor to inspection: threads that spin against each other slow both down sevenfold."""
-    if "train" in instance.app.amqp.queues and "inspect" not in instance.app.amqp.queues:
+    queues = instance.app.amqp.queues.consume_from  # all that are known would be every queue
+    if "train" in queues and "inspect" not in queues:
         # Imported here: the inspect worker and the web server read this module too and need no torch for it.
         import torch
 

@@ -4,9 +4,12 @@ import functools
 import hashlib
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from celery import Celery
+from django.conf import settings
 from django.core.files.storage import default_storage
 from PIL import Image as Pillow
 
@@ -166,6 +169,19 @@ def test_another_golden_configuration_is_taken_up_at_the_next_part(model):
     part = inspected(station, picture(901))
     assert part.inspections.get().golden == second
     assert part.state == "held"
+
+
+@pytest.mark.parametrize("queue", ["train", "inspect"])
+def test_only_a_worker_of_the_inspect_queue_takes_parts(queue, monkeypatch):
+    app = Celery("worker of one queue")
+    app.config_from_object(settings, namespace="CELERY")
+    app.amqp.queues.select([queue])
+    started = []
+    monkeypatch.setattr(tasks.Pipeline, "start", started.append)
+    monkeypatch.setattr(tasks.Pulse, "start", lambda _: None)
+    monkeypatch.setattr(tasks, "_pipeline", None)
+    tasks.start(SimpleNamespace(app=app))
+    assert len(started) == (queue == "inspect")
 
 
 def test_the_warm_up_survives_a_line_without_a_model(model):

@@ -132,7 +132,7 @@ def test_options_are_kept_as_numbers_and_the_candidate_says_all_that_were_used(v
     assert candidate.metrics["recipe"] == {
         "family": "patchcore",
         "seed": 3,
-        "options": {"bank_size": 50, "view": "square", "input_px": 224},
+        "options": {"bank_size": 50, "view": "square", "input_px": 224, "mirrored": "no"},
         "augment": {},
         "preprocess": {},
     }

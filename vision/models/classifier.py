@@ -4,9 +4,9 @@
     efficientnet  starts as the probe, then the last blocks learn too (`vision.models.classifier_training`)
 
 The score is calibrated on parts that the fit has not seen. The defect map is the class-activation map of the likely
-defect against good: exact, because the network is linear behind its pooling (`classifier_network`). Its cells keep
-their differences and are shifted alike, so that their robust maximum is the score's logit: the map says where, the
-score how bad, and over images the two have the same order. Cells are evidence, not measured areas of a defect.
+defect against good (`classifier_network`). Its cells keep their differences and are shifted alike, so that their robust
+maximum is the score's logit: the map says where, the score how bad, and over images the two have the same order. Cells
+are evidence, not measured areas of a defect.
 """
 
 from collections.abc import Mapping, Sequence

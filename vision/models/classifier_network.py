@@ -1,4 +1,4 @@
-"""A trunk, pooled over the image, and a linear layer: so its class-activation map is exact.
+"""A trunk, pooled over the image, and a linear layer, whose class-activation map says where the evidence lies.
 
 Source: Zhou et al., Learning Deep Features for Discriminative Localization (arXiv:1512.04150), equations 1 and 2: a
 linear layer on average-pooled maps is the average of the same layer laid over every cell. The network lays it over the
@@ -6,7 +6,8 @@ cells first and averages afterwards, so logits and map come out of one forward p
 
 A small defect hardly moves an average. So beside the mean of a channel the layer may see the mean of its strongest
 cells (between the average and the maximum pooling of Boureau et al., A Theoretical Analysis of Feature Pooling in
-Visual Recognition, ICML 2010). In the map that part falls on those cells alone, which keeps the map exact.
+Visual Recognition, ICML 2010). On the map that part is laid over every cell, as if each were among the strongest: laid
+on those alone it would be exact, and a few dots that point at little.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,9 @@ LITE0_CHANNELS = {4: 40, 10: 112, 14: 192}  # backbone block -> channels
 
 
 class ClassifierNetwork(nn.Module):
-    """Batch Nx3xHxW -> logits NxC, class-activation map NxCxhxw whose mean over the cells is the logits.
+    """Batch Nx3xHxW -> logits NxC, class-activation map NxCxhxw.
+
+    Without `top_share` the map's mean over the cells is the logits.
 
     trunk      gives one or several maps, finest first, each half, a quarter … of the first one's size
     channels   of each of these maps
@@ -44,14 +47,17 @@ class ClassifierNetwork(nn.Module):
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         seen = self.trunk(batch)
         size = seen[0].shape[-2:]
-        cells = self.bias[None, :, None, None]
+        logits, cells = self.bias, self.bias[None, :, None, None]
         for number, level in enumerate(seen):
-            evidence = self.layers[number](level)
+            evidence = shown = self.layers[number](level)
             if self._top_share:
-                evidence = evidence + self.top_layers[number](strongest(level, share=self._top_share))
+                top_layer = self.top_layers[number]
+                evidence = evidence + top_layer(strongest(level, share=self._top_share))
+                shown = shown + top_layer(level)
+            logits = logits + evidence.mean(dim=(2, 3))
             # Nearest: each coarse cell becomes a block of equal ones, so the mean stays what it was.
-            cells = cells + interpolate(evidence, size=size, mode="nearest")
-        return cells.mean(dim=(2, 3)), cells
+            cells = cells + interpolate(shown, size=size, mode="nearest")
+        return logits, cells
 
     @torch.inference_mode()
     def pooled(self, batch: Tensor) -> Tensor:
