@@ -177,7 +177,11 @@ def test_only_a_worker_of_the_inspect_queue_takes_parts(queue, monkeypatch):
     app.config_from_object(settings, namespace="CELERY")
     app.amqp.queues.select([queue])
     started = []
-    monkeypatch.setattr(tasks.Pipeline, "start", lambda self: started.append(self))
+
+    def start(pipeline):
+        started.append(pipeline)
+
+    monkeypatch.setattr(tasks.Pipeline, "start", start)
     monkeypatch.setattr(tasks.Pulse, "start", lambda _: None)
     monkeypatch.setattr(tasks, "_pipeline", None)
     tasks.start(SimpleNamespace(app=app))
