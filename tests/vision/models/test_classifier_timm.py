@@ -43,10 +43,13 @@ def test_each_family_fits_and_answers_with_score_and_map(fitted):
     assert found.defect == "spot"
 
 
-def test_the_class_activation_map_is_exact_for_tokens_too(fitted):
+def test_the_logits_are_the_linear_layer_on_the_pooled_features_for_tokens_too(fitted):
+    network, tiles = fitted.network, torch.from_numpy(fitted.prepare(part(3)[0]))
     with torch.inference_mode():
-        logits, cells = fitted.network(torch.from_numpy(fitted.prepare(part(3)[0])))
-    assert torch.allclose(logits, cells.mean(dim=(2, 3)), atol=1e-5)
+        logits, _ = network(tiles)
+        layers = [*network.layers, *network.top_layers]
+        weights = torch.cat([layer.weight[:, :, 0, 0] for layer in layers], dim=1)
+        assert torch.allclose(logits, network.pooled(tiles) @ weights.T + network.bias, atol=1e-4)
 
 
 def test_a_start_from_chance_is_said_plainly_and_is_the_same_every_time(fitted):
