@@ -134,9 +134,11 @@ class Closing:
         golden = self._call("POST", f"candidates/{candidate['id']}/acceptance/", {})["golden"]
         self._call("POST", f"golden/{golden['id']}/activate/", {})
         self._say(f"Candidate {candidate['id']} is active as golden configuration {golden['number']}.")
+        # Plots are for the training page; the summary is one line.
+        figures = {name: value for name, value in candidate["metrics"].items() if not isinstance(value, list)}
         return {
             "family": run["family"],
-            **candidate["metrics"],
+            **figures,
             "grey_from": candidate["grey_from"],
             "grey_to": candidate["grey_to"],
         }
