@@ -26,6 +26,7 @@ DEEP_LEVELS = (7, 10, 14)  # 80 and 112 channels at H/16, 192 at H/32
 DEEP_CELLS_PX = (16, 16, 32)
 DEEP_CHANNELS = 384
 SMOOTHING_CELLS = 1.0  # section 3.3 of the paper smooths the map too, by less
+SMOOTHING = f"Gaussian of {SMOOTHING_CELLS} cells"
 SMALLEST_SHARE = 1e-6  # far from the image there is nothing to average: 0 instead of 0 / 0, and never read
 
 
@@ -125,6 +126,7 @@ class SquareView(View):
             "resize": "area, whole image, aspect not kept",
             "mean": [0.5, 0.5, 0.5],
             "std": [0.5, 0.5, 0.5],
+            "smoothing": SMOOTHING,
         }
 
     def prepare(self, image: Image) -> Tiles:
@@ -134,7 +136,7 @@ class SquareView(View):
         return patches.flatten(0, 2)
 
     def map_of(self, cells: NDArray[np.float32], *, height: int, width: int) -> FloatMap:
-        return cells[0]
+        return _smoothed(cells[0])
 
 
 class TrueShapeView(View):
@@ -157,7 +159,7 @@ class TrueShapeView(View):
             "colour": "RGB",
             "resize": "one scale, aspect kept, in the upper left corner of the canvas, which counts in no average",
             "contrast": "each image to mean 0 and standard deviation 0.4",
-            "smoothing": f"Gaussian of {SMOOTHING_CELLS} cells",
+            "smoothing": SMOOTHING,
             **known,
         }
 
@@ -173,14 +175,20 @@ class TrueShapeView(View):
 
     def map_of(self, cells: NDArray[np.float32], *, height: int, width: int) -> FloatMap:
         rows, columns = self._fitted().cells(height=height, width=width)
-        covered = np.ascontiguousarray(cells[0][:rows, :columns])
-        smooth = cv2.GaussianBlur(covered, (0, 0), SMOOTHING_CELLS, borderType=cv2.BORDER_REPLICATE)
-        return np.asarray(smooth, dtype=np.float32)
+        return _smoothed(cells[0][:rows, :columns])
 
     def _fitted(self) -> Canvas:
         if self._canvas is None:
             raise NotFittedError("This PatchCore has not been fitted yet.")
         return self._canvas
+
+
+def _smoothed(cells: NDArray[np.float32]) -> FloatMap:
+    """Neighbours say what one cell alone may say by chance; a NaN spreads and stays one."""
+    smooth = cv2.GaussianBlur(
+        np.ascontiguousarray(cells), (0, 0), SMOOTHING_CELLS, borderType=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(smooth, dtype=np.float32)
 
 
 class TiledView(View):
