@@ -1,13 +1,10 @@
 """REST of inspection: captures in, images and defect maps out."""
 
-import hashlib
-import io
 from typing import Any, cast
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from PIL import Image as Pillow
 from rest_framework.exceptions import APIException, PermissionDenied, ValidationError
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
@@ -20,9 +17,9 @@ from accounts.queries import has_role_on
 from audit.actor import Actor
 from inspection import actions, storage
 from inspection.forms import CaptureForm
-from inspection.models import Image, Inspection, Part
+from inspection.models import Inspection, Part
+from inspection.pictures import PictureError, picture_response, shown_image
 from inspection.queries import deciding_view
-from vision.images import ImageError, decode
 
 
 class DifferentImage(APIException):
@@ -73,10 +70,6 @@ class Captures(APIView):
         return Response(body, status=201 if done.is_new else 200)
 
 
-# What a browser can show as it is; anything else is shown as PNG, the stored bytes stay untouched.
-_SHOWN_AS_IS = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"RIFF": "image/webp"}
-
-
 class PartPicture(APIView):
     """Base of the image and the map of a part, for people with a role on its line."""
 
@@ -97,50 +90,25 @@ class PartImage(PartPicture):
         image = next((each for each in part.images.all() if each.view == view), None)
         if image is None:
             raise NoPicture(f"Part {part} has no image of view {view!r}.")
-        data = _unchanged(image)
-        kind = next((kind for magic, kind in _SHOWN_AS_IS.items() if data.startswith(magic)), None)
-        if kind is None or image.problem:
-            data, kind = _as_png(data, part.station.max_pixels), "image/png"
-        return _picture(data, kind)
+        try:
+            return picture_response(*shown_image(image, max_pixels=part.station.max_pixels))
+        except PictureError as problem:
+            raise NoPicture(str(problem)) from problem
 
 
 class PartMap(PartPicture):
+    """Not for those who only judge: they see what the model saw in their case, when the line lets them."""
+
+    permission_classes = (holds(*(role for role in Role if role != Role.MANUAL_INSPECTOR)),)
+
     @extend_schema(responses={(200, "image/png"): bytes})
     def get(self, request: Request, part_id: int) -> HttpResponse:
         inspection = get_object_or_404(
             Inspection.objects.exclude(map_file=""), part=self.part(request, part_id)
         )
-        return _picture(storage.read(inspection.map_file), "image/png")
+        return picture_response(storage.read(inspection.map_file), "image/png")
 
 
 class NoPicture(APIException):
     status_code = 404
     default_code = "no_picture"
-
-
-def _unchanged(image: Image) -> bytes:
-    """The stored bytes; nobody may judge a part by an image that is no longer the one that was taken."""
-    try:
-        data = storage.read(image.file)
-    except OSError as problem:
-        raise NoPicture(f"The stored image of view {image.view!r} cannot be opened.") from problem
-    if hashlib.sha256(data).hexdigest() != image.sha256:
-        raise NoPicture(f"The stored image of view {image.view!r} does not match its sha256.")
-    return data
-
-
-def _as_png(data: bytes, max_pixels: int) -> bytes:
-    try:
-        pixels = decode(data, max_pixels=max_pixels)
-    except ImageError as problem:
-        raise NoPicture(str(problem)) from problem
-    file = io.BytesIO()
-    Pillow.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def _picture(data: bytes, kind: str) -> HttpResponse:
-    response = HttpResponse(data, content_type=kind)
-    response["Cache-Control"] = "private, max-age=86400, immutable"
-    response["X-Content-Type-Options"] = "nosniff"
-    return response

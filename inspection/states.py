@@ -80,5 +80,6 @@ class Reason(models.IntegerChoices):
     INSPECTION_LATE = 17, "Not inspected in time"
     UNFIT_IMAGE = 18, "Image does not fit the model: its size, position or content"
     DEADLINE = 20, "Nobody decided before the deadline"
+    OVERFLOW = 21, "People cannot keep up with the grey parts"
     VERDICT = 30, "Verdict of an inspector"
     RULING = 31, "Ruling of the quality expert"

@@ -10,7 +10,7 @@ from labeling.models import Dataset, DatasetImage, DatasetVersion, Grade, Import
 from labeling.splitting import is_held_out
 from labeling.states import GradeWord, Split
 from review.models import Case, Verdict
-from review.states import CaseState, ClosedBy
+from review.states import CaseKind, CaseState, ClosedBy
 
 Lines = frozenset[str] | None  # codes of lines; None is every line
 
@@ -21,11 +21,12 @@ def ungraded_closed_cases() -> QuerySet[Case]:
         Case.objects.filter(
             state=CaseState.CLOSED, closed_by__in=[ClosedBy.VERDICT, ClosedBy.RULING], part__grade=None
         )
+        .exclude(kind=CaseKind.PROBE)
         .select_related("part", "ruling")
         .prefetch_related(
             Prefetch("verdicts", queryset=Verdict.objects.filter(undone_at=None), to_attr="standing_verdicts")
         )
-        .order_by("part_id")
+        .order_by("id")
     )
 
 

@@ -25,6 +25,10 @@ TITLES = {
     ("case", "lease_ended"): "Back in the queue, the lease had ended",
     ("case", "verdict"): "Verdict",
     ("case", "verdict_undone"): "Verdict undone",
+    ("case", "first_opinion"): "First opinion, before anything was shown",
+    ("case", "second_opinion"): "Waits for a second opinion",
+    ("case", "deadline_passed"): "Deadline passed; judged on for the record",
+    ("case", "flagged"): "Flagged on the floor as a missed defect",
     ("case", "tied"): "Waits for the quality expert",
     ("case", "closed"): "Case closed",
 }

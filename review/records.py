@@ -1,20 +1,33 @@
-"""How a case is told to a screen or a program: plain dictionaries, no names of inspectors."""
+"""How a case is told to a screen or a program: plain dictionaries, no names of inspectors, and no kind of case."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import Person
 from inspection.models import Inspection, Part
+from inspection.states import Reason
 from review import queries
-from review.models import Case, Ruling, Verdict
+from review.models import Case, Criterion, FirstOpinion, ReviewPolicy, Ruling, Verdict
+from review.states import CaseKind
+
+AHEAD = 3  # cases whose pictures a screen fetches before it needs them
+UNMARKED = frozenset({CaseKind.AUDIT, CaseKind.PROBE})
 
 
-def case_record(case: Case) -> dict[str, Any]:
-    """One case with what the model said of its part."""
-    part = case.part
-    inspection = inspection_of(part)
-    golden = inspection.golden if inspection else None
+def case_record(case: Case, *, is_blind: bool = False) -> dict[str, Any]:
+    """One case as any screen shows it: an audit and a probe look like a grey part of their line.
+
+    is_blind  nothing of what the model says
+    """
+    part = case.shown_part
+    golden = _golden_of(case)
+    reason = (
+        Reason.GREY_BAND if case.kind in UNMARKED or part.hold_reason is None else Reason(part.hold_reason)
+    )
     return {
         "case": case.pk,
         "part": part.pk,
@@ -22,28 +35,79 @@ def case_record(case: Case) -> dict[str, Any]:
         "serial": part.serial,
         "line": part.line.code,
         "station": part.station.code,
+        "part_type": part.line.part_type.name,
+        "model": golden.model_name if golden else "",
         "state": case.state,
-        "reason": part.hold_reason,
-        "reason_text": part.get_hold_reason_display() or "",
-        "score": inspection.score if inspection else None,
-        "grey_from": golden.grey_from if golden else None,
-        "grey_to": golden.grey_to if golden else None,
+        "reason": reason,
+        "reason_text": str(reason.label),
+        "score": None if is_blind else case.shown_score,
+        "grey_from": golden.grey_from if golden and not is_blind else None,
+        "grey_to": golden.grey_to if golden and not is_blind else None,
         "triggered_at": part.triggered_at,
         "opened_at": case.opened_at,
         "deadline_at": case.deadline_at,
-        "image_url": image_url(part),
-        "map_url": map_url(part),
+        "is_late": case.late_at is not None,
+        "views": [
+            {"view": image.view, "image_url": _url("case_image", case, view=image.view)}
+            for image in case.part.images.all()
+            if not image.problem
+        ],
+        "image_url": image_url(case),
+        "map_url": None if is_blind else map_url(case),
+        "reference_url": None,
     }
 
 
-def leased_record(case: Case, lines: queries.Lines) -> dict[str, Any]:
-    """The case on the person's screen, the state of the queue, and the pictures of the case that is likely next."""
-    following = queries.waiting_cases(lines).first()
+def _golden_of(case: Case) -> Any:
+    """The configuration on the screen: an unmarked case shows the one under which its line works."""
+    inspection = inspection_of(case.shown_part) or inspection_of(case.part)
+    return inspection.golden if inspection else None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the person at the screen may see of a case now."""
+
+    policy: ReviewPolicy
+    first_opinion: FirstOpinion | None
+
+    @property
+    def is_blind(self) -> bool:
+        return self.policy.is_blind_first and self.first_opinion is None
+
+
+def look_at(case: Case, person: Person) -> Look:
+    policy = queries.policy_of(case.shown_part.line_id)
+    first = queries.has_first_opinion(case, person.pk) if policy.is_blind_first else None
+    return Look(policy, first)
+
+
+def leased_record(case: Case, person: Person, lines: queries.Lines) -> dict[str, Any]:
+    """The case on the person's screen, the state of the queue, and the pictures of the cases that are likely next."""
+    look = look_at(case, person)
+    following = queries.waiting_cases(lines, person_id=person.pk)[:AHEAD]
     return {
-        **case_record(case),
+        **case_record(case, is_blind=look.is_blind),
+        "is_blind": look.policy.is_blind_first,
+        "first_opinion": look.first_opinion and look.first_opinion.verdict,
+        "amber_s": look.policy.amber_s,
+        "defect_types": look.policy.defect_types,
+        "precedents": [],
+        "criteria": criteria_of(case.shown_part),
         "lease": lease_record(case),
         "queue": queries.queue_figures(lines, timezone.now()),
-        "next": following and {"image_url": image_url(following.part), "map_url": map_url(following.part)},
+        "next": [_ahead_record(each, is_blind=look.policy.is_blind_first) for each in following],
+    }
+
+
+def _ahead_record(case: Case, *, is_blind: bool) -> dict[str, Any]:
+    golden = _golden_of(case)
+    return {
+        "case": case.pk,
+        "image_url": image_url(case),
+        "map_url": None if is_blind else map_url(case),
+        "reference_url": None,
+        "grey_from": golden.grey_from if golden and not is_blind else None,
     }
 
 
@@ -63,9 +127,28 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def tie_record(case: Case) -> dict[str, Any]:
-    """A tie of `queries.ties` with every opinion that stands; whose they are is not told."""
-    return {**case_record(case), "opinions": [opinion_record(verdict) for verdict in case.verdicts.all()]}
+def tie_records(cases: Iterable[Case]) -> list[dict[str, Any]]:
+    """Ties of `queries.ties` with every opinion that stands; whose they are is not told."""
+    found = list(cases)
+    books = {case.shown_part.line.part_type_id: case.shown_part for case in found}
+    criteria = {part_type: criteria_of(part) for part_type, part in books.items()}
+    return [_tie_record(case, criteria[case.shown_part.line.part_type_id]) for case in found]
+
+
+def _tie_record(case: Case, criteria: list[dict[str, Any]]) -> dict[str, Any]:
+    flag = getattr(case, "flag", None)
+    inspection = inspection_of(case.part)
+    return {
+        **case_record(case),
+        "kind": case.kind,
+        "score": inspection.score if inspection else None,  # the expert is told what the model really said
+        "is_for_the_record": case.late_at is not None or case.kind != CaseKind.HELD,
+        "flag": flag and {"note": flag.note, "flagged_at": flag.flagged_at},
+        "opinions": [opinion_record(verdict) for verdict in case.verdicts.all()],
+        "precedents": [],
+        "contradictions": [],
+        "criteria": criteria,
+    }
 
 
 def opinion_record(verdict: Verdict) -> dict[str, Any]:
@@ -73,14 +156,30 @@ def opinion_record(verdict: Verdict) -> dict[str, Any]:
         "verdict": verdict.verdict,
         "label": verdict.get_verdict_display(),
         "is_escalation": verdict.is_escalation,
+        "first_verdict": verdict.first_verdict,
         "defect_type": verdict.defect_type,
         "note": verdict.note,
+        "handling": verdict.handling,
+        "handling_text": verdict.get_handling_display() if verdict.handling else "",
         "given_at": verdict.given_at,
     }
 
 
+def criteria_of(part: Part) -> list[dict[str, Any]]:
+    """The acceptance book of the part's type as it stands."""
+    lines = Criterion.objects.filter(part_type=part.line.part_type_id, retired_at=None).order_by("number")
+    return [{"number": line.number, "text": line.text, "defect_type": line.defect_type} for line in lines]
+
+
 def ruling_record(ruling: Ruling) -> dict[str, Any]:
-    return {"case": ruling.case_id, "grade": ruling.grade, "note": ruling.note, "ruled_at": ruling.ruled_at}
+    return {
+        "case": ruling.case_id,
+        "grade": ruling.grade,
+        "defect_type": ruling.defect_type,
+        "note": ruling.note,
+        "is_precedent": ruling.is_precedent,
+        "ruled_at": ruling.ruled_at,
+    }
 
 
 def inspection_of(part: Part) -> Inspection | None:
@@ -88,12 +187,17 @@ def inspection_of(part: Part) -> Inspection | None:
     return next(iter(part.inspections.all()), None)
 
 
-def image_url(part: Part, view: str = "main") -> str | None:
+def image_url(case: Case, view: str = "main") -> str | None:
     """None where nobody can be shown an image: none came, or it cannot be read."""
-    shown = any(image.view == view and not image.problem for image in part.images.all())
-    return f"{reverse('part_image', args=[part.pk])}?view={view}" if shown else None
+    shown = any(image.view == view and not image.problem for image in case.part.images.all())
+    return _url("case_image", case, view=view) if shown else None
 
 
-def map_url(part: Part) -> str | None:
-    inspection = inspection_of(part)
-    return reverse("part_map", args=[part.pk]) if inspection and inspection.map_file else None
+def map_url(case: Case) -> str | None:
+    inspection = inspection_of(case.part)
+    return _url("case_map", case) if inspection and inspection.map_file else None
+
+
+def _url(name: str, case: Case, **query: str) -> str:
+    address = reverse(name, args=[case.pk])
+    return f"{address}?{'&'.join(f'{key}={value}' for key, value in query.items())}" if query else address

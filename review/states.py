@@ -1,6 +1,15 @@
-"""What may follow what: cases and verdicts."""
+"""What may follow what: cases and verdicts, and the words that people use of them."""
 
 from django.db import models
+
+
+class CaseKind(models.TextChoices):
+    """Why people look at a part. What an inspector's screen shows must never depend on it."""
+
+    HELD = "held", "Held part"
+    AUDIT = "audit", "Audit of an automatic pass"
+    PROBE = "probe", "Probe: a part of known grade"
+    FLAGGED = "flagged", "Flagged on the floor"
 
 
 class CaseState(models.TextChoices):
@@ -12,10 +21,12 @@ class CaseState(models.TextChoices):
 
 
 CASE_TRANSITIONS: dict[str, frozenset[str]] = {
-    CaseState.WAITING: frozenset({CaseState.LEASED, CaseState.CLOSED}),
-    CaseState.LEASED: frozenset({CaseState.WAITING, CaseState.DECIDED, CaseState.CLOSED}),
-    CaseState.DECIDED: frozenset({CaseState.LEASED, CaseState.TIED, CaseState.CLOSED}),
-    CaseState.TIED: frozenset({CaseState.CLOSED}),
+    # To the same state: its deadline has passed, and it goes on for the record.
+    CaseState.WAITING: frozenset({CaseState.WAITING, CaseState.LEASED, CaseState.CLOSED}),
+    CaseState.LEASED: frozenset({CaseState.LEASED, CaseState.WAITING, CaseState.DECIDED, CaseState.CLOSED}),
+    # Back to WAITING: somebody else is to judge it too.
+    CaseState.DECIDED: frozenset({CaseState.WAITING, CaseState.LEASED, CaseState.TIED, CaseState.CLOSED}),
+    CaseState.TIED: frozenset({CaseState.TIED, CaseState.CLOSED}),
     CaseState.CLOSED: frozenset(),
 }
 
@@ -40,3 +51,11 @@ class ClosedBy(models.TextChoices):
     RULING = "ruling", "Ruling"
     DEADLINE = "deadline", "Deadline"
     ELSEWHERE = "elsewhere", "Disposed elsewhere"
+
+
+class Handling(models.TextChoices):
+    """What had to be done with the real part before anybody could tell: the image was not enough."""
+
+    TILT = "tilt", "Tilted it"
+    WIPE = "wipe", "Wiped it"
+    LIGHT = "light", "Lit it differently"

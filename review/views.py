@@ -45,4 +45,4 @@ def ties(request: HttpRequest) -> HttpResponse:
         # Nobody's half-written note is disturbed because a case elsewhere moved.
         return HttpResponse(status=204)
     template = "review/_ties.html" if is_fragment else "review/ties.html"
-    return render(request, template, {"ties": [records.tie_record(case) for case in cases], "shown": shown})
+    return render(request, template, {"ties": records.tie_records(cases), "shown": shown})

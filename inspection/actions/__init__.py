@@ -9,7 +9,7 @@ from inspection.actions.decisions import (
     hold_or_reject,
     release_claims,
 )
-from inspection.actions.floor import change_mode, set_up_line
+from inspection.actions.floor import change_mode, degrade_line, restore_line, set_up_line
 from inspection.actions.golden import activate_golden, draft_golden, lock_golden, report_readiness
 from inspection.actions.intake import (
     Capture,
@@ -33,6 +33,7 @@ __all__ = [
     "change_mode",
     "claim_waiting",
     "decide",
+    "degrade_line",
     "dispose",
     "draft_golden",
     "hold",
@@ -41,6 +42,7 @@ __all__ = [
     "part_id_of",
     "release_claims",
     "report_readiness",
+    "restore_line",
     "set_up_line",
     "sweep",
     "trigger",

@@ -139,9 +139,15 @@ def add_map(*, inspection: Inspection, map_file: str) -> None:
 def hold_or_reject(
     *, part: Part, reason: Reason, actor: Actor, note: str = "", inspection: Inspection | None = None
 ) -> Disposition:
-    """The fail-safe, written once: a two-tier line holds the part for a person, an automatic line rejects it."""
-    if part.line.mode == Mode.TWO_TIER:
+    """The fail-safe, written once: a two-tier line holds the part for a person, an automatic line rejects it.
+
+    A line whose people cannot keep up rejects it too: never PASS, and nothing is held that nobody will look at.
+    """
+    if part.line.mode == Mode.TWO_TIER and part.line.overflow_since is None:
         return hold(part=part, reason=reason, note=note, inspection=inspection, actor=actor)
+    if part.line.mode == Mode.TWO_TIER:
+        note = f"{Reason(reason).label}. {note}".strip()
+        reason = Reason.OVERFLOW
     return dispose(
         part=part,
         outcome=Outcome.REJECT,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from audit.actor import Actor
 from audit.transitions import record
@@ -40,3 +41,24 @@ def change_mode(*, line: Line, mode: Mode, actor: Actor) -> Line:
         line.mode = mode
         line.save(update_fields=["mode"])
     return line
+
+
+@transaction.atomic
+def degrade_line(*, line: Line, why: str, actor: Actor) -> bool:
+    """From now on reject what would be held, because nobody would judge it in time; False if it is so already."""
+    since = timezone.now()
+    if not Line.objects.filter(pk=line.pk, overflow_since=None).update(overflow_since=since):
+        return False
+    record(line, "degraded", actor=actor, details={"why": why})
+    line.overflow_since = since
+    return True
+
+
+@transaction.atomic
+def restore_line(*, line: Line, why: str, actor: Actor) -> bool:
+    """Hold grey parts for people again; False if it is so already."""
+    if not Line.objects.filter(pk=line.pk, overflow_since__isnull=False).update(overflow_since=None):
+        return False
+    record(line, "restored", actor=actor, details={"why": why})
+    line.overflow_since = None
+    return True

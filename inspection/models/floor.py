@@ -49,6 +49,13 @@ class Line(models.Model):
         help_text="A case returns to the queue after this.",
     )
 
+    overflow_since = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Since then people cannot keep up, and what would be held is rejected.",
+    )
+
     class Meta:
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(mode__in=Mode.values), name="a_line_has_a_known_mode"),

@@ -17,7 +17,8 @@ from inspection.models import Disposition, GoldenConfiguration, Part
 from inspection.states import Decision, GoldenState, Outcome, PartState, Reason, Source
 from plc.states import DeliveryState
 from reports.queries.records import Record, records
-from review.states import CaseState, ClosedBy, Grade, VerdictWord
+from review.models import Case
+from review.states import CaseKind, CaseState, ClosedBy, Grade, VerdictWord
 
 CHUNK = 500
 GRACE = timedelta(seconds=10)  # the sweeper's turn, twice over
@@ -211,9 +212,12 @@ def _person_said(record: Record, disposition: Disposition, word: VerdictWord, gr
     if disposition.reason == Reason.RULING:
         ruling = record.ruling
         return ruling is not None and ruling.person_id == disposition.person_id and ruling.grade == grade
-    return any(
-        verdict.person_id == disposition.person_id and verdict.verdict == word
-        for verdict in record.standing_verdicts
+    said = [
+        verdict for verdict in record.standing_verdicts if record.case and verdict.case_id == record.case.pk
+    ]
+    # Of two who judged it both must have said so: else the expert's ruling was needed.
+    return any(each.person_id == disposition.person_id for each in said) and all(
+        each.verdict == word for each in said
     )
 
 
@@ -240,22 +244,23 @@ def _wrong_reject(record: Record, disposition: Disposition) -> Iterator[str]:
 
 
 def _verdicts_twice(record: Record) -> Iterator[str]:
-    if len(record.standing_verdicts) > 1:
-        yield f"{len(record.standing_verdicts)} verdicts stand at once."
-    closings = [
-        e for e in record.events if e.subject_kind == "case" and e.after == CaseState.CLOSED and e.before
-    ]
-    if len(closings) > 1:
-        yield f"its case was closed {len(closings)} times."
+    for case in record.cases:
+        people = [said.person_id for said in record.standing_verdicts if said.case_id == case.pk]
+        if len(set(people)) < len(people):
+            yield f"{len(people)} verdicts stand on its case, two of them of the same person."
+        closings = [e for e in _events_of(case, record) if e.after == CaseState.CLOSED and e.before]
+        if len(closings) > 1:
+            yield f"its case was closed {len(closings)} times."
     disposals = [
         e for e in record.events if e.subject_kind == "part" and e.after == PartState.DISPOSED and e.before
     ]
     if len(disposals) > 1:
         yield f"it was disposed {len(disposals)} times."
-    case = record.case
-    if case and case.state == CaseState.CLOSED and case.closed_by == ClosedBy.VERDICT:
+    held_for = record.case
+    if held_for and held_for.state == CaseState.CLOSED and held_for.closed_by == ClosedBy.VERDICT:
         carried_out = [row for row in record.finals if row.reason == Reason.VERDICT]
-        if len(carried_out) != 1:
+        # Past its deadline the fail-safe has disposed the part, and the verdict is for the record only.
+        if len(carried_out) != (0 if held_for.late_at else 1):
             yield f"its case is closed by a verdict that was carried out {len(carried_out)} times."
 
 
@@ -265,15 +270,18 @@ def _history(record: Record) -> Iterator[str]:
     if sum(event.verb == "triggered" for event in of_part) != 1:
         yield "the audit trail does not tell its trigger exactly once."
     yield from walk(of_part, start=PartState.TRIGGERED, state=part.state, version=part.version)
-    if record.case is not None:
-        of_case = [event for event in record.events if event.subject_kind == "case"]
+    for case in record.cases:
         yield from walk(
-            of_case,
-            start=CaseState.WAITING,
-            state=record.case.state,
-            version=record.case.version,
+            _events_of(case, record),
+            start=CaseState.TIED if case.kind == CaseKind.FLAGGED else CaseState.WAITING,
+            state=case.state,
+            version=case.version,
             who="its case",
         )
+
+
+def _events_of(case: Case, record: Record) -> list[Event]:
+    return [event for event in record.events if event.subject_kind == "case" and event.subject_id == case.pk]
 
 
 def walk(events: list[Event], *, start: str, state: str, version: int, who: str = "it") -> Iterator[str]:

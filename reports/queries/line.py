@@ -18,7 +18,7 @@ from reports.figures import RateFigure
 from reports.queries.invariants import GRACE
 from reports.queries.pulse import inspect_worker_is_heard
 from review.models import Case
-from review.states import CaseState
+from review.states import CaseKind, CaseState
 
 HOUR = timedelta(hours=1)
 CHART_MINUTES = 60
@@ -114,6 +114,7 @@ def alerts(line: Line, now: datetime) -> list[Alert]:
         *_golden_alerts(line),
         *_plc_alerts(line, now),
         *_delivery_alerts(line, now),
+        *_overflow_alerts(line),
         *_case_alerts(line, now),
         *_part_alerts(line, now),
     ]
@@ -206,10 +207,29 @@ def _delivery_alerts(line: Line, now: datetime) -> list[Alert]:
     ]
 
 
+def _overflow_alerts(line: Line) -> list[Alert]:
+    if line.overflow_since is None:
+        return []
+    return [
+        Alert(
+            FAULT,
+            "Grey parts are rejected: people cannot keep up",
+            "What would be held is rejected at once, never passed, until the queue can be judged in time. "
+            "Call inspectors to the screens.",
+            reverse("review"),
+            line.overflow_since,
+        )
+    ]
+
+
 def _case_alerts(line: Line, now: datetime) -> list[Alert]:
     near = now + timedelta(milliseconds=line.review_deadline_ms * NEAR_DEADLINE_SHARE)
     urgent = Case.objects.filter(
-        part__line=line, state__in=[CaseState.WAITING, CaseState.LEASED, CaseState.TIED], deadline_at__lt=near
+        part__line=line,
+        kind=CaseKind.HELD,
+        late_at=None,
+        state__in=[CaseState.WAITING, CaseState.LEASED, CaseState.TIED],
+        deadline_at__lt=near,
     ).aggregate(count=Count("pk"), first=Min("deadline_at"))
     if not urgent["count"]:
         return []

@@ -18,7 +18,7 @@ from plc.models import Delivery
 from plc.states import DeliveryState
 from reports.figures import RateFigure, SpreadFigure
 from review.models import Case
-from review.states import ClosedBy, Grade
+from review.states import CaseKind, ClosedBy, Grade
 
 
 class Cell(NamedTuple):
@@ -161,7 +161,8 @@ def _summed(holds: dict[tuple[str, int], int]) -> Counter[int]:
 
 def _review_times_ms(parts: QuerySet[Part]) -> list[tuple[str, float]]:
     """From HOLD to the moment when a person's word was carried out."""
-    rows = Case.objects.filter(part__in=parts, closed_by__in=[ClosedBy.VERDICT, ClosedBy.RULING]).values_list(
+    closed = Case.objects.filter(closed_by__in=[ClosedBy.VERDICT, ClosedBy.RULING], late_at=None)
+    rows = closed.filter(part__in=parts, kind=CaseKind.HELD).values_list(
         "part__line__code", "opened_at", "closed_at"
     )
     return [(line, (closed - opened).total_seconds() * 1000) for line, opened, closed in rows if closed]

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit.models import Event
 from inspection.models import Disposition, Image, Inspection, Part
 from inspection.states import PartState
 from plc.models import Delivery
 from review.models import Case, Ruling, Verdict
+from review.states import CaseKind
 
 
 @dataclass
@@ -22,9 +23,9 @@ class Record:
     inspections: list[Inspection] = field(default_factory=list)
     dispositions: list[Disposition] = field(default_factory=list)
     deliveries: dict[int, Delivery] = field(default_factory=dict)
-    case: Case | None = None
+    cases: list[Case] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
-    ruling: Ruling | None = None
+    rulings: dict[int, Ruling] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
 
     @property
@@ -43,6 +44,18 @@ class Record:
     def standing(self) -> Disposition | None:
         """What counts for the part now: its final disposition, else its HOLD."""
         return self.final or self.hold
+
+    @property
+    def case(self) -> Case | None:
+        """The case that the part was held for."""
+        return next((case for case in self.cases if case.kind == CaseKind.HELD), None)
+
+    @property
+    def ruling(self) -> Ruling | None:
+        """The ruling that disposed the part; else the newest for the record."""
+        if self.case and self.case.pk in self.rulings:
+            return self.rulings[self.case.pk]
+        return self.rulings[max(self.rulings)] if self.rulings else None
 
     @property
     def inspection(self) -> Inspection | None:
@@ -83,25 +96,32 @@ def records(parts: QuerySet[Part] | Iterable[Part], *, with_events: bool = False
         .order_by("id")
     ):
         found[delivery.disposition.part_id].deliveries[delivery.disposition_id] = delivery
-    for case in Case.objects.filter(part__in=ids).select_related("reviewer"):
-        found[case.part_id].case = case
-    for verdict in Verdict.objects.filter(case__in=ids).select_related("person").order_by("id"):
-        found[verdict.case_id].verdicts.append(verdict)
-    for ruling in Ruling.objects.filter(case__in=ids).select_related("person"):
-        found[ruling.case_id].ruling = ruling
+    part_of: dict[int, int] = {}
+    for case in told_cases(ids).select_related("reviewer"):
+        found[case.part_id].cases.append(case)
+        part_of[case.pk] = case.part_id
+    for verdict in Verdict.objects.filter(case__in=part_of).select_related("person", "case").order_by("id"):
+        found[part_of[verdict.case_id]].verdicts.append(verdict)
+    for ruling in Ruling.objects.filter(case__in=part_of).select_related("person").order_by("id"):
+        found[part_of[ruling.case_id]].rulings[ruling.case_id] = ruling
     if with_events:
         for part_id, events in events_by_part(ids).items():
             found[part_id].events = events
     return list(found.values())
 
 
+def told_cases(part_ids: Sequence[int]) -> QuerySet[Case]:
+    """The cases that belong to the story of these parts: not the probes that borrow their pictures."""
+    return Case.objects.filter(part__in=part_ids).exclude(kind=CaseKind.PROBE).order_by("id")
+
+
 def events_by_part(part_ids: Sequence[int]) -> dict[int, list[Event]]:
-    """Events of the parts and of their cases (a case has its part's number), oldest first, with their seals."""
+    """Events of the parts and of their cases, oldest first, with their seals."""
+    part_of = dict(told_cases(part_ids).values_list("pk", "part"))
     grouped: dict[int, list[Event]] = defaultdict(list)
-    for event in (
-        Event.objects.filter(subject_kind__in=["part", "case"], subject_id__in=part_ids)
-        .select_related("seal")
-        .order_by("id")
-    ):
-        grouped[event.subject_id].append(event)
+    of_parts = Q(subject_kind="part", subject_id__in=part_ids)
+    of_cases = Q(subject_kind="case", subject_id__in=list(part_of))
+    for event in Event.objects.filter(of_parts | of_cases).select_related("seal").order_by("id"):
+        is_case = event.subject_kind == "case"
+        grouped[part_of[event.subject_id] if is_case else event.subject_id].append(event)
     return grouped

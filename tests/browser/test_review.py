@@ -77,7 +77,7 @@ def test_z_takes_a_verdict_back_before_the_plc_is_told(open_screen, sweeper):
     assert meant == slip
     sweep(after_s=21)
     assert outcomes(part_named(slip)) == [Outcome.REJECT]
-    assert list(part_named(slip).case.verdicts.order_by("id").values_list("verdict", flat=True)) == [
+    assert list(part_named(slip).cases.get().verdicts.order_by("id").values_list("verdict", flat=True)) == [
         "PASS",
         "REJECT",
     ]
@@ -214,7 +214,7 @@ def test_a_lost_server_loses_no_verdict_and_the_page_comes_back_by_itself(open_s
     held_parts(at, 1)
     server.start()
 
-    eventually(lambda: list(part_named(name).case.verdicts.values_list("verdict", flat=True)), ["PASS"])
+    eventually(lambda: list(part_named(name).cases.get().verdicts.values_list("verdict", flat=True)), ["PASS"])
     expect(sign).to_have_text("Live", timeout=15_000)
     assert screen.sees_a_part() != name
     expect(screen.waiting).to_have_text("1")

@@ -83,7 +83,7 @@ def close_by_verdict(part: Part, verdict: VerdictWord, *, defect_type: str = "",
     )
     given.case.refresh_from_db()
     commit_verdict(verdict=given, actor=TESTER)
-    return Case.objects.get(pk=part.pk)
+    return Case.objects.get(part=part)
 
 
 def close_by_ruling(part: Part, grade: Grade) -> Case:

@@ -276,11 +276,11 @@ def test_the_number_of_queries_does_not_grow_with_the_parts(django_assert_num_qu
     at = factories.station()
     factories.golden(at)
     factories.decided_part(at, 0.1)
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(11):
         invariants.checked_rows(ack_limit=LONG)
     factories.decided_part(at, 0.1)
     factories.decided_part(at, 0.9)
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(11):
         invariants.checked_rows(ack_limit=LONG)
 
 

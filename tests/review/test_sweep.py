@@ -8,6 +8,7 @@ from django.utils import timezone
 from inspection.models import Disposition
 from inspection.states import Outcome, Reason, Source
 from review import actions
+from review.actions.sweep import _end_lease as end_lease
 from review.models import Case
 from review.states import CaseState, Grade
 from tests import factories
@@ -48,7 +49,7 @@ def test_a_lease_that_was_renewed_after_the_sweeper_looked_is_kept():
     leased = actions.lease(person=person, lines=None)
     seen_before = Case.objects.get(pk=case.pk)
     actions.renew_lease(case=leased, person=person, token=leased.lease_token)
-    actions._end_lease(seen_before, factories.TESTER)
+    end_lease(seen_before, factories.TESTER)
     assert Case.objects.get(pk=case.pk).state == CaseState.LEASED
 
 

@@ -1,0 +1,71 @@
+"""Pictures of a case, under the case's own address: by nothing can a probe be told from a part of the line."""
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+from inspection import storage
+from inspection.pictures import PictureError, picture_response, shown_image
+from inspection.queries import deciding_view
+from review import records
+from review.api.base import ReviewView
+from review.models import Case
+from review.states import CaseState
+from vision import maps
+
+
+class NoPicture(APIException):
+    status_code = 404
+    default_code = "no_picture"
+
+
+class StillBlind(APIException):
+    status_code = 409
+    default_code = "blind_first"
+    default_detail = (
+        "On this line the first opinion comes before the map: POST first-opinion/, then ask again."
+    )
+
+
+class CaseImage(ReviewView):
+    @extend_schema(responses={(200, "image/*"): bytes})
+    def get(self, request: Request, pk: int) -> HttpResponse:
+        """The picture that is judged, as it came from the camera where a browser can show that."""
+        case = self.case(pk)
+        view = request.query_params.get("view", deciding_view(case.part))
+        image = next((each for each in case.part.images.all() if each.view == view), None)
+        if image is None:
+            raise NoPicture(f"This case has no image of view {view!r}.")
+        try:
+            return picture_response(*shown_image(image, max_pixels=case.part.station.max_pixels))
+        except PictureError as problem:
+            raise NoPicture(str(problem)) from problem
+
+
+class CaseMap(ReviewView):
+    @extend_schema(responses={(200, "image/png"): bytes})
+    def get(self, request: Request, pk: int) -> HttpResponse:
+        """The defect map, one byte a pixel; on a blind-first line only after the first opinion."""
+        case = self.case(pk)
+        if case.state != CaseState.CLOSED and records.look_at(case, self.person).is_blind:
+            raise StillBlind
+        inspection = records.inspection_of(case.part)
+        if inspection is None or not inspection.map_file:
+            raise NoPicture("The model kept no map of this part.")
+        return picture_response(map_as_shown(case, storage.read(inspection.map_file)), "image/png")
+
+
+def map_as_shown(case: Case, stored: bytes) -> bytes:
+    """The map on the scale of the score that the screen shows.
+
+    A pass that is audited has an empty map and a known part one of another model: both would tell. Every map goes
+    through the same steps, so that time does not tell either; that of a held part comes out as it was. The expert
+    sees the model's own map on a tie.
+    """
+    defect_map = maps.from_png(stored)
+    peak = float(defect_map.max())
+    is_judged = case.state not in {CaseState.TIED, CaseState.CLOSED}
+    if is_judged and case.kind in records.UNMARKED and case.shown_score is not None and peak > 0:
+        defect_map = defect_map * (case.shown_score / peak)
+    return maps.to_png(defect_map.clip(0.0, 1.0))
