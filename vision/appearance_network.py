@@ -1,7 +1,8 @@
 """The network behind `vision.appearance`: the packaged EfficientNet-Lite0 in ONNX Runtime, else in torch.
 
 It is written as ONNX once, by a process of its own, and kept under its sha256: whoever embeds parts afterwards loads
-10 MB in ONNX Runtime and never the 250 MB of torch. One thread; the same file on the same machine gives the same bits.
+10 MB into ONNX Runtime, which takes a third of torch's time. One thread; the same file on the same machine gives the
+same bits.
 """
 
 import hashlib

@@ -1,6 +1,11 @@
-"""Re-rings waiting rows, ends leases, carries out verdicts, enforces deadlines, seals the audit trail."""
+"""Re-rings waiting rows, ends leases, carries out verdicts, enforces deadlines, seals the audit trail.
 
+Beside the sweeps a thread of low priority gives parts their points in the space of appearances.
+"""
+
+import contextlib
 import logging
+import os
 import signal
 import threading
 import time
@@ -17,9 +22,12 @@ import labeling.actions
 import review.actions
 import training.actions
 from audit.actor import Actor
+from review.appearances import embed_waiting
 
 ACTOR = Actor.system("sweeper")
 TURN_S = 0.25
+EMBED_AT_ONCE, EMBED_IDLE_S, EMBED_AFTER_TROUBLE_S = 20, 1.0, 30.0
+NICENESS = 10
 _log = logging.getLogger(__name__)
 
 SWEEPS: tuple[tuple[str, Callable[[], Any]], ...] = (
@@ -38,12 +46,15 @@ class Command(BaseCommand):
         stop = threading.Event()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: stop.set())
+        embedding = threading.Thread(target=embed, args=(stop,), name="embed", daemon=True)
+        embedding.start()
         self.stdout.write("Sweeper is running.")
         while not stop.is_set():
             started = time.monotonic()
             for name, sweep in SWEEPS:
                 _turn(name, sweep)
             stop.wait(max(0.02, TURN_S - (time.monotonic() - started)))
+        embedding.join(timeout=EMBED_IDLE_S)
 
 
 def _turn(name: str, sweep: Callable[[], Any]) -> None:
@@ -55,3 +66,22 @@ def _turn(name: str, sweep: Callable[[], Any]) -> None:
         connection.close()
     except Exception:
         _log.exception("%s sweep did not end", name)
+
+
+def embed(stop: threading.Event) -> None:
+    """Embed parts as they come to wait, one picture at a time; no trouble here may disturb the sweeps."""
+    with contextlib.suppress(OSError, AttributeError):  # a priority for one thread: Linux has that
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    while not stop.is_set():
+        pause_s = EMBED_IDLE_S
+        try:
+            if embed_waiting(EMBED_AT_ONCE, is_stopped=stop.is_set):
+                continue
+        except DatabaseError as problem:
+            _log.warning("embedding: the database did not answer, again soon: %s", problem)
+            connection.close()
+        except Exception:
+            _log.exception("embedding did not end, again in %.0f s", EMBED_AFTER_TROUBLE_S)
+            pause_s = EMBED_AFTER_TROUBLE_S
+        stop.wait(pause_s)
+    connection.close()
