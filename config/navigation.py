@@ -16,6 +16,7 @@ PAGES: tuple[tuple[str, str, frozenset[Role]], ...] = (
         frozenset({Role.MANUAL_INSPECTOR, Role.QUALITY_EXPERT}),
     ),
     ("ties", "Ties", frozenset({Role.QUALITY_EXPERT})),
+    ("review_desk", "Desk", frozenset({Role.QUALITY_EXPERT, Role.INTEGRATOR, Role.MANAGER})),
     ("parts", "Parts", frozenset(Role)),
     (
         "labels",
@@ -34,6 +35,11 @@ PAGES: tuple[tuple[str, str, frozenset[Role]], ...] = (
 )
 
 
+def _open_page(path: str) -> str:
+    """The longest address that the path lies under: /review/desk/ is the desk, not the review."""
+    return max((reverse(name) for name, _, _ in PAGES if path.startswith(reverse(name))), key=len, default="")
+
+
 def navigation(request: HttpRequest) -> dict[str, Any]:
     """Context of every page: `nav` = the pages of this person's roles, the open one marked."""
     person = getattr(request, "user", None)
@@ -46,7 +52,7 @@ def navigation(request: HttpRequest) -> dict[str, Any]:
                 "url": reverse(name),
                 "name": name,
                 "label": label,
-                "active": request.path.startswith(reverse(name)),
+                "active": reverse(name) == _open_page(request.path),
             }
             for name, label, allowed in PAGES
             if roles & allowed

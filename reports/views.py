@@ -20,6 +20,7 @@ from reports.forms import DEFAULT_PERIOD, PERIODS, PartFilter, PeriodForm
 from reports.queries import management as figures
 from reports.queries.parts import Asked, lines_of, page_of_parts, parts_for
 from reports.queries.records import records
+from review.roles import FLAGGERS
 
 REPORT_ROLES = (Role.MANAGER, Role.QUALITY_EXPERT, Role.VISION_DEVELOPER)
 STATION_ROLES = (Role.INTEGRATOR, Role.VISION_DEVELOPER)
@@ -82,6 +83,10 @@ def part(request: HttpRequest, part_id: int) -> HttpResponse:
         "image_url": boards.image_url(record),
         "map_url": boards.map_url(record),
         "truth": _truth(row),
+        "may_flag": record.outcome_word == Outcome.PASS
+        and has_role_on(cast(Person, request.user), row.line.code, *FLAGGERS),
+        "may_probe": record.final is not None
+        and has_role_on(cast(Person, request.user), row.line.code, Role.QUALITY_EXPERT),
         "timeline": story.story(record),
         "sealed": sum(hasattr(event, "seal") for event in record.events),
     }

@@ -123,13 +123,22 @@ class KeysForm(serializers.Serializer):
         return keys
 
 
+class WordsField(serializers.ListField):
+    """A list of words, or one text with commas as a page sends it."""
+
+    child = serializers.CharField(max_length=64)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        if len(data) == 1 and isinstance(data[0], str):
+            data = [word.strip() for word in data[0].split(",") if word.strip()]
+        return super().to_internal_value(data)
+
+
 class PolicyForm(serializers.ModelSerializer):
     reference_part = serializers.PrimaryKeyRelatedField(
         queryset=Part.objects.all(), required=False, allow_null=True
     )
-    defect_types = serializers.ListField(
-        child=serializers.CharField(max_length=64), max_length=9, required=False
-    )
+    defect_types = WordsField(max_length=9, required=False, allow_empty=True)
 
     class Meta:
         model = ReviewPolicy

@@ -11,7 +11,9 @@ from accounts.models import Person
 from inspection.models import Inspection, Part
 from inspection.states import Reason
 from review import queries
+from review.containment import Containment, Suspect
 from review.models import Case, Criterion, FirstOpinion, ReviewPolicy, Ruling, Verdict
+from review.precedents import Precedent, contradictions, precedents
 from review.states import CaseKind
 
 AHEAD = 3  # cases whose pictures a screen fetches before it needs them
@@ -54,7 +56,7 @@ def case_record(case: Case, *, is_blind: bool = False) -> dict[str, Any]:
         ],
         "image_url": image_url(case),
         "map_url": None if is_blind else map_url(case),
-        "reference_url": None,
+        "reference_url": reference_url(case),
     }
 
 
@@ -92,7 +94,7 @@ def leased_record(case: Case, person: Person, lines: queries.Lines) -> dict[str,
         "first_opinion": look.first_opinion and look.first_opinion.verdict,
         "amber_s": look.policy.amber_s,
         "defect_types": look.policy.defect_types,
-        "precedents": [],
+        "precedents": [] if look.is_blind else [precedent_record(each) for each in precedents(case.part)],
         "criteria": criteria_of(case.shown_part),
         "lease": lease_record(case),
         "queue": queries.queue_figures(lines, timezone.now()),
@@ -106,7 +108,7 @@ def _ahead_record(case: Case, *, is_blind: bool) -> dict[str, Any]:
         "case": case.pk,
         "image_url": image_url(case),
         "map_url": None if is_blind else map_url(case),
-        "reference_url": None,
+        "reference_url": reference_url(case),
         "grey_from": golden.grey_from if golden and not is_blind else None,
     }
 
@@ -145,8 +147,8 @@ def _tie_record(case: Case, criteria: list[dict[str, Any]]) -> dict[str, Any]:
         "is_for_the_record": case.late_at is not None or case.kind != CaseKind.HELD,
         "flag": flag and {"note": flag.note, "flagged_at": flag.flagged_at},
         "opinions": [opinion_record(verdict) for verdict in case.verdicts.all()],
-        "precedents": [],
-        "contradictions": [],
+        "precedents": [precedent_record(each) for each in precedents(case.part)],
+        "contradictions": [precedent_record(each) for each in contradictions(case.part)],
         "criteria": criteria,
     }
 
@@ -162,6 +164,19 @@ def opinion_record(verdict: Verdict) -> dict[str, Any]:
         "handling": verdict.handling,
         "handling_text": verdict.get_handling_display() if verdict.handling else "",
         "given_at": verdict.given_at,
+    }
+
+
+def precedent_record(precedent: Precedent) -> dict[str, Any]:
+    return {
+        "case": precedent.case,
+        "grade": precedent.grade,
+        "defect_type": precedent.defect_type,
+        "note": precedent.note,
+        "criterion": precedent.criterion,
+        "similarity": round(precedent.similarity, 3),
+        "image_url": reverse("case_image", args=[precedent.case]),
+        "map_url": reverse("case_map", args=[precedent.case]),
     }
 
 
@@ -196,6 +211,33 @@ def image_url(case: Case, view: str = "main") -> str | None:
 def map_url(case: Case) -> str | None:
     inspection = inspection_of(case.part)
     return _url("case_map", case) if inspection and inspection.map_file else None
+
+
+def reference_url(case: Case) -> str | None:
+    return _url("case_reference", case) if case.part.images.all() else None
+
+
+def containment_record(found: Containment) -> dict[str, Any]:
+    """One stretch of the list of parts that may be bad for the same reason."""
+    told = {name: getattr(found, name) for name in found.__slots__ if name not in {"after", "suspects"}}
+    return {
+        **told,
+        "after": found.after
+        and "_".join([repr(found.after.score), str(found.after.part), found.after.until.isoformat()]),
+        "parts": [suspect_record(each) for each in found.suspects],
+    }
+
+
+def suspect_record(suspect: Suspect) -> dict[str, Any]:
+    return {
+        "part": suspect.part,
+        "plc_part_id": suspect.plc_part_id,
+        "serial": suspect.serial,
+        "passed_at": suspect.passed_at,
+        "score": suspect.score,
+        "similarity": suspect.similarity,
+        "why": ", ".join(suspect.why),
+    }
 
 
 def _url(name: str, case: Case, **query: str) -> str:

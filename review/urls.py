@@ -8,6 +8,8 @@ from review.api import cases, desk, floor, pictures, shift
 
 pages: list[URLPattern] = [
     path("review/", views.review, name="review"),
+    path("review/desk/", views.desk, name="review_desk"),
+    path("escapes/<int:pk>/", views.containment_page, name="containment_page"),
     path("ties/", views.ties, name="ties"),
 ]
 api: list[URLPattern] = [
@@ -20,6 +22,7 @@ api: list[URLPattern] = [
     path("cases/<int:pk>/escalate/", cases.EscalationView.as_view(), name="case_escalation"),
     path("cases/<int:pk>/image/", pictures.CaseImage.as_view(), name="case_image"),
     path("cases/<int:pk>/map/", pictures.CaseMap.as_view(), name="case_map"),
+    path("cases/<int:pk>/reference/", pictures.CaseReference.as_view(), name="case_reference"),
     path("ties/", cases.TiesView.as_view(), name="tie_list"),
     path("ties/<int:pk>/ruling/", cases.RulingView.as_view(), name="tie_ruling"),
     path("review/activity/", shift.ActivityView.as_view(), name="activity"),
@@ -35,4 +38,5 @@ api: list[URLPattern] = [
     path("acceptance-book/<int:pk>/", desk.CriterionView.as_view(), name="criterion"),
     path("parts/flags/", floor.FlagsView.as_view(), name="part_flags"),
     path("escapes/", floor.EscapesView.as_view(), name="escapes"),
+    path("escapes/<int:pk>/containment/", floor.ContainmentView.as_view(), name="containment"),
 ]

@@ -2,17 +2,21 @@
 
 from typing import Any, cast
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.models import Person, Role
 from accounts.permissions import role_required
-from accounts.queries import line_codes
+from accounts.queries import has_role, line_codes
+from inspection.models import Line
 from review import queries, records
+from review.containment import NoEscapeError, containment
+from review.desk import desk_of
+from review.roles import DESK, POLICY_SETTERS, REVIEWERS, SUPERVISORS
 
-REVIEWERS = (Role.MANUAL_INSPECTOR, Role.QUALITY_EXPERT)
+DESK_FRAGMENTS = frozenset({"load", "policy", "book", "probes", "escapes"})
 MOST_TIES = 20
 
 
@@ -46,3 +50,40 @@ def ties(request: HttpRequest) -> HttpResponse:
         return HttpResponse(status=204)
     template = "review/_ties.html" if is_fragment else "review/ties.html"
     return render(request, template, {"ties": records.tie_records(cases), "shown": shown})
+
+
+@require_GET
+@role_required(*DESK)
+def desk(request: HttpRequest) -> HttpResponse:
+    """How the person's lines are reviewed; `?line=CODE&fragment=NAME` is one card alone."""
+    person = cast(Person, request.user)
+    codes = line_codes(person, *DESK)
+    lines = Line.objects.select_related("part_type").order_by("code")
+    lines = lines if codes is None else lines.filter(code__in=codes)
+    rights = {
+        "may_set": has_role(person, *POLICY_SETTERS),
+        "may_write": has_role(person, Role.QUALITY_EXPERT),
+    }
+    now = timezone.now()
+    fragment = request.GET.get("fragment")
+    if fragment in DESK_FRAGMENTS:
+        line = lines.filter(code=request.GET.get("line", "")).first()
+        if line is None:
+            raise Http404
+        return render(request, f"review/_desk_{fragment}.html", {"desk": desk_of(line, now=now), **rights})
+    return render(
+        request, "review/desk.html", {"desks": [desk_of(line, now=now) for line in lines], **rights}
+    )
+
+
+@require_GET
+@role_required(*SUPERVISORS)
+def containment_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """The parts that may be bad for the same reason as a missed defect."""
+    lines = line_codes(cast(Person, request.user), *SUPERVISORS)
+    case = get_object_or_404(queries.escapes(lines), pk=pk)
+    try:
+        found = containment(case)
+    except NoEscapeError as problem:
+        return render(request, "review/containment.html", {"case": case, "problem": str(problem)})
+    return render(request, "review/containment.html", {"case": case, "found": found})

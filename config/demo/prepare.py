@@ -15,6 +15,8 @@ import inspection.actions
 import inspection.queries
 import labeling.actions
 import plc.actions
+import review.actions
+import review.queries
 import training.actions
 from accounts.actions import add_device, add_person
 from accounts.models import DeviceAccount, DeviceKind, Person, Role
@@ -63,10 +65,31 @@ def prepare(options: Options, plc_port: int, say: Callable[[str], None]) -> Prep
         hold_mailbox="H01",
         actor=DEMO,
     )
+    _review_policy(station, images)
     plc.actions.set_up_link(code="PLC1", host="127.0.0.1", port=plc_port, station=station, actor=DEMO)
     if inspection.queries.active_golden(station.line) is None:
         _first_model(station, images, options.seed, say)
     return Prepared(station, images, password, _camera_token(settings.DATA_DIR))
+
+
+def _review_policy(station: Station, images: Path) -> None:
+    """What a plant would begin with, but one person is enough: the demo has no second one at the screens."""
+    if review.queries.policy_of(station.line_id).number:
+        return
+    defects = sorted(
+        folder.name for folder in (images / "test").glob("*") if folder.is_dir() and folder.name != "good"
+    )
+    review.actions.set_policy(
+        line=station.line,
+        actor=DEMO,
+        double_share=0.0,
+        newcomer_days=0,
+        probe_share=0.05,
+        audit_share=0.015,
+        late_grading_h=8,
+        degrades_on_overflow=True,
+        defect_types=defects[:9],
+    )
 
 
 def _kept(path: Path, make: Callable[[], str]) -> str:

@@ -18,8 +18,8 @@ from audit.actor import Actor
 from inspection.models import Line
 from review import actions, queries
 from review.models import Case
+from review.roles import REVIEWERS
 
-REVIEWERS = (Role.MANUAL_INSPECTOR, Role.QUALITY_EXPERT)
 ANSWER = OpenApiTypes.OBJECT
 
 

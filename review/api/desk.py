@@ -13,6 +13,7 @@ from review import actions, forms, queries
 from review.actions.policy import FIELDS
 from review.api.base import ANSWER, ReviewView, checked, line_asked
 from review.models import Criterion, Probe, ReviewPolicy, Watch
+from review.roles import POLICY_SETTERS
 from review.states import Grade
 
 
@@ -28,7 +29,7 @@ def policy_record(policy: ReviewPolicy) -> dict[str, Any]:
 
 
 class PolicyView(ReviewView):
-    roles: ClassVar = (Role.QUALITY_EXPERT, Role.INTEGRATOR)
+    roles: ClassVar = POLICY_SETTERS
 
     @extend_schema(responses=ANSWER)
     def get(self, request: Request, code: str) -> Response:

@@ -1,23 +1,27 @@
 """REST for the floor: flagging missed defects, what they may have hidden with, and whether people keep up."""
 
+import csv
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db.models import Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import Role
 from inspection.models import Line, Part
 from review import actions, forms, queries, records
-from review.api.base import ANSWER, ReviewView, checked
+from review.api.base import ANSWER, ReviewView, Unfit, checked
 from review.capacity import load_of
+from review.containment import After, NoEscapeError, containment
 from review.models import Case
+from review.roles import FLAGGERS, SUPERVISORS
 
-FLAGGERS = (Role.LINE_OPERATOR, Role.QUALITY_EXPERT, Role.MANAGER, Role.INTEGRATOR, Role.DATA_COLLECTOR)
-SUPERVISORS = (Role.QUALITY_EXPERT, Role.MANAGER, Role.LINE_OPERATOR, Role.INTEGRATOR)
+COLUMNS = ("part", "plc_part_id", "serial", "passed_at", "score", "similarity", "why")
 
 
 class FlagsView(ReviewView):
@@ -59,6 +63,46 @@ def escape_record(case: Case) -> dict[str, Any]:
         "line": case.part.line.code,
         "found_by": case.kind,
     }
+
+
+class ContainmentView(ReviewView):
+    roles: ClassVar = SUPERVISORS
+
+    @extend_schema(
+        parameters=[OpenApiParameter("format", str), OpenApiParameter("after", str)],
+        responses={(200, "application/json"): dict, (200, "text/csv"): str},
+    )
+    def get(self, request: Request, pk: int) -> Response | HttpResponse:
+        """Every part that may be bad for the same reason: passed by the same model since the last good check."""
+        case = get_object_or_404(queries.escapes(self.lines()), pk=pk)
+        after = after_asked(request.query_params.get("after", ""))
+        try:
+            found = records.containment_record(containment(case, after=after))
+        except NoEscapeError as problem:
+            raise Unfit(str(problem)) from problem
+        if request.query_params.get("format") == "csv":
+            return _csv(pk, found["parts"])
+        return Response(found)
+
+
+def after_asked(text: str) -> After | None:
+    """The place where the stretch before ended, as that stretch told it; 400 for anything else."""
+    if not text:
+        return None
+    try:
+        score, part, until = text.split("_")
+        return After(float(score), int(part), datetime.fromisoformat(until.replace(" ", "+")))
+    except ValueError as problem:
+        raise ValidationError("`after` is what the stretch before told as `after`.") from problem
+
+
+def _csv(pk: int, rows: list[dict[str, Any]]) -> HttpResponse:
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="secondlook-containment-{pk}.csv"'
+    writer = csv.DictWriter(response, fieldnames=COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    return response
 
 
 class LoadView(ReviewView):

@@ -11,6 +11,7 @@ from inspection.queries import deciding_view
 from review import records
 from review.api.base import ReviewView
 from review.models import Case
+from review.references import reference_picture
 from review.states import CaseState
 from vision import maps
 
@@ -54,6 +55,19 @@ class CaseMap(ReviewView):
         if inspection is None or not inspection.map_file:
             raise NoPicture("The model kept no map of this part.")
         return picture_response(map_as_shown(case, storage.read(inspection.map_file)), "image/png")
+
+
+class CaseReference(ReviewView):
+    @extend_schema(responses={(200, "image/jpeg"): bytes})
+    def get(self, request: Request, pk: int) -> HttpResponse:
+        """A good part, laid onto the picture of the case where that can be done."""
+        try:
+            good = reference_picture(self.case(pk), request.query_params.get("view", ""))
+        except PictureError as problem:
+            raise NoPicture(str(problem)) from problem
+        response = picture_response(good.data, "image/jpeg")
+        response["X-Registered"] = "yes" if good.is_registered else "no"
+        return response
 
 
 def map_as_shown(case: Case, stored: bytes) -> bytes:

@@ -9,8 +9,9 @@ from rest_framework.response import Response
 from accounts.queries import line_codes
 from inspection.models import Line
 from review import actions, forms, queries, shifts
-from review.api.base import ANSWER, REVIEWERS, ReviewView, checked
+from review.api.base import ANSWER, ReviewView, checked
 from review.models import KeyMap
+from review.roles import REVIEWERS
 
 
 class ActivityView(ReviewView):
