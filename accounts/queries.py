@@ -17,6 +17,11 @@ def roles_of(person: Person) -> frozenset[Role]:
     return frozenset(Role(role) for role in person.roles.values_list("role", flat=True))
 
 
+def only_judges(person: Person) -> bool:
+    """Manual inspector and nothing else: nothing that such a person sees may tell why a part is judged."""
+    return roles_of(person) == {Role.MANUAL_INSPECTOR}
+
+
 def has_role(person: Person, *roles: Role) -> bool:
     return person.is_active and person.roles.filter(role__in=roles).exists()
 

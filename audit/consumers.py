@@ -1,4 +1,7 @@
-"""`/ws/live/`: doorbells to every logged-in page, heartbeats, and resync by `{"since": seq}`."""
+"""`/ws/live/`: doorbells to every logged-in page, heartbeats, and resync by `{"since": seq}`.
+
+A page of somebody who only judges parts is told of cases and of nothing else: see audit/live.py.
+"""
 
 import asyncio
 import contextlib
@@ -10,8 +13,10 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.contrib.auth import get_user
 
-from audit import live
-from audit.queries import events_since, newest_seq
+from accounts.models import Person
+from accounts.queries import only_judges
+from audit import live, presence
+from audit.queries import events_since, judged_events_since, newest_judge_seq, newest_seq
 
 HEARTBEAT_S = 5.0
 EARLY_BEATS_S = (0.5, 1.5)
@@ -22,6 +27,8 @@ NOT_LOGGED_IN = 4401
 class LiveConsumer(AsyncJsonWebsocketConsumer):
     groups = (live.GROUP,)
     _beat: asyncio.Task[None] | None = None
+    _person_id: int | None = None
+    _only_judges = True
 
     async def connect(self) -> None:
         if not self.scope["user"].is_authenticated:
@@ -29,6 +36,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             await self.accept()
             await self.close(code=NOT_LOGGED_IN)
             return
+        await self._enter()
         await self.accept()
         self._beat = asyncio.create_task(self._heartbeat())
 
@@ -37,6 +45,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             self._beat.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._beat
+        if self._person_id is not None:
+            await database_sync_to_async(presence.leaves)(self._person_id, self.channel_name)
 
     async def receive(
         self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
@@ -44,19 +54,31 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         since = _since(text_data)
         if since is None or self._beat is None:
             return
-        events = await database_sync_to_async(events_since)(since, limit=MOST_RESYNC_MESSAGES)
-        if len(events) == MOST_RESYNC_MESSAGES:
+        bells = await self._missed(since)
+        if bells is None:
             # Too much to tell one by one: the page reads everything again.
             await self._say_newest("resync")
             return
-        for event in events:
-            await self.send_json(live.message_of(event))
+        await self._tell(bells)
         await self._say_newest("heartbeat")
 
-    async def live_messages(self, event: dict[str, Any]) -> None:
+    async def live_bells(self, event: dict[str, Any]) -> None:
         if self._beat is not None:
-            for message in event["messages"]:
+            await self._tell(event["bells"])
+
+    async def _tell(self, bells: list[live.Doorbell]) -> None:
+        for bell in bells:
+            if message := live.heard(bell, only_judges=self._only_judges):
                 await self.send_json(message)
+
+    @database_sync_to_async
+    def _missed(self, since: int) -> list[live.Doorbell] | None:
+        events = (judged_events_since if self._only_judges else events_since)(
+            since, limit=MOST_RESYNC_MESSAGES
+        )
+        if events is None or len(events) == MOST_RESYNC_MESSAGES:
+            return None
+        return [live.doorbell_of(event) for event in events]
 
     async def _heartbeat(self) -> None:
         # An event between the page's rendering and the subscription rings nobody; early beats show it soon.
@@ -69,8 +91,12 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
                 return
 
     async def _say_newest(self, kind: str) -> None:
-        seq = await database_sync_to_async(newest_seq)()
+        seq = await database_sync_to_async(newest_judge_seq if self._only_judges else newest_seq)()
         await self.send_json({"seq": seq, "kind": kind, "id": 0, "version": 0})
+
+    @database_sync_to_async
+    def _enter(self) -> None:
+        self._know(self.scope["user"])
 
     @database_sync_to_async
     def _is_still_logged_in(self) -> bool:
@@ -79,7 +105,16 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             return False
         # The class of what the lazy object holds, not of the lazy object.
         fresh = type("Request", (), {"session": session.__class__(session.session_key)})()
-        return get_user(fresh).is_authenticated  # type: ignore[arg-type]
+        person = get_user(fresh)  # type: ignore[arg-type]
+        if isinstance(person, Person):
+            self._know(person)
+        return person.is_authenticated
+
+    def _know(self, person: Person) -> None:
+        """Note that this page is open, and what its person may hear: roles change while pages are open."""
+        self._person_id = person.pk
+        self._only_judges = only_judges(person)
+        presence.is_here(person.pk, self.channel_name)
 
 
 def _since(text: str | None) -> int | None:

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 from django.db.models import Max, QuerySet
 
+from audit.live import JUDGED, WITH_THE_EXPERT, judge_seq_of
 from audit.models import Event, Seal
 
 GENESIS = "0" * 64
 # Event ids are given before commit, so a smaller id may become visible after a larger one. A resync reads this
 # far back again; a repeated message is harmless because it says only "look again".
 RESYNC_OVERLAP = 50
+JUDGES_OVERLAP_US = 5_000_000  # the same in the time that stands for the number with who only judges
+JUDGES_LOOK_BACK = 20_000  # events; a page that was away for longer reads everything again
 
 
 def events_of(kind: str, subject_id: int) -> QuerySet[Event]:
@@ -26,6 +29,25 @@ def events_since(seq: int, *, limit: int) -> list[Event]:
     """The newest `limit` events after seq (with the overlap), oldest first."""
     after = Event.objects.filter(id__gt=seq - RESYNC_OVERLAP).order_by("-id")[:limit]
     return list(after)[::-1]
+
+
+def newest_judge_seq() -> int:
+    newest = next(iter(_judged_events(limit=1)), None)
+    return (newest and judge_seq_of(newest)) or 0
+
+
+def judged_events_since(seq: int, *, limit: int) -> list[Event] | None:
+    """The events that who only judges missed, oldest first; None if they are too many or too old to tell."""
+    found = _judged_events(limit=limit)
+    missed = [event for event in found if (judge_seq_of(event) or 0) > seq - JUDGES_OVERLAP_US]
+    is_whole = len(missed) < len(found) or newest_seq() <= JUDGES_LOOK_BACK
+    return missed[::-1] if is_whole else None
+
+
+def _judged_events(*, limit: int) -> list[Event]:
+    """The newest ones first. Bounded from below: on a busy line with a quiet queue the next one may be far away."""
+    recent = Event.objects.filter(id__gt=newest_seq() - JUDGES_LOOK_BACK, subject_kind=JUDGED)
+    return list(recent.exclude(before=WITH_THE_EXPERT).order_by("-id")[:limit])
 
 
 def unsealed_events() -> QuerySet[Event]:

@@ -110,5 +110,5 @@ def _write(
         after=after,
         details=dict(details or {}),
     )
-    transaction.on_commit(lambda: live.announce(live.message_of(event)))
+    transaction.on_commit(lambda: live.announce(live.doorbell_of(event)))
     return event

@@ -13,22 +13,22 @@ from audit.consumers import NOT_LOGGED_IN
 from audit.models import Event
 from audit.queries import RESYNC_OVERLAP, newest_seq
 from tests.audit.websocket import Page
-from tests.factories import captured_part, inspector
+from tests.factories import captured_part, expert, inspector
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @sync_to_async
-def cookie_of_an_inspector() -> bytes:
+def cookie_of(who) -> bytes:
     client = Client()
-    client.force_login(inspector())
+    client.force_login(who())
     return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}".encode()
 
 
 @pytest.fixture
 async def page():
-    """A page of an inspector that is connected."""
-    opened = Page(await cookie_of_an_inspector())
+    """A page of an expert that is connected."""
+    opened = Page(await cookie_of(expert))
     assert await opened.connect()
     yield opened
     await opened.leave()
@@ -42,7 +42,7 @@ async def test_an_anonymous_page_is_told_to_log_in_and_hears_nothing():
 
 
 async def test_a_page_of_another_site_is_refused():
-    opened = Page(await cookie_of_an_inspector(), origin=b"http://evil.example")
+    opened = Page(await cookie_of(inspector), origin=b"http://evil.example")
 
     assert not await opened.connect()
 
@@ -119,7 +119,7 @@ async def test_nonsense_from_a_page_is_ignored(page, text):
 
 async def test_heartbeats_go_on_until_a_logout_closes_the_page(monkeypatch):
     monkeypatch.setattr(consumers, "HEARTBEAT_S", 0.05)
-    opened = Page(await cookie_of_an_inspector())
+    opened = Page(await cookie_of(inspector))
     await opened.connect()
     assert [(await opened.hear())["kind"] for _ in range(3)] == ["heartbeat"] * 3
 
