@@ -7,3 +7,5 @@ class HashedModulesStorage(CompressedManifestStaticFilesStorage):
     support_js_module_import_aggregation = True
     # An import without its closing `;` is silently left unhashed by Django, so a missing entry is an error.
     manifest_strict = True
+    # Each pass settles one more level of imports, and Django stops at five.
+    max_post_process_passes = 20
