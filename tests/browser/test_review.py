@@ -118,7 +118,7 @@ def test_question_mark_shows_every_key_and_holds_the_verdicts_back(open_screen, 
     screen.press("?")
     overlay = screen.page.get_by_role("dialog", name="Keys")
     expect(overlay).to_be_visible()
-    caps = overlay.locator("dt").all_inner_texts()
+    caps = overlay.locator("dt kbd").all_inner_texts()
     screen.press("j")
     screen.press("Escape")
 
@@ -170,23 +170,53 @@ def test_a_part_that_nobody_can_see_is_not_passed_from_the_screen(open_screen, s
     eventually(lambda: outcomes(part), [Outcome.REJECT])
 
 
-def test_two_tabs_of_one_inspector_never_double_a_verdict(open_screen, sweeper):
+def test_a_second_tab_says_where_the_part_is_and_takes_it_over_on_request(open_screen, sweeper):
     held_parts(station(commit_window_ms=500), 1)
     screen = open_screen(inspector(), "/review/")
     name = screen.sees_a_part()
+
     second = screen.new_tab("/review/")
+    expect(second.get_by_role("heading", name="The review is open in another tab")).to_be_visible()
+    expect(screen.page.locator("#workstation")).to_have_attribute("data-state", "looking")
+    second.get_by_role("button", name="Work here instead").click()
+    expect(second.locator('[data-text="part"]')).to_have_text(name)
+    screen.is_in_state("elsewhere")
+    screen.press("j")
+    second.wait_for_timeout(350)
+    second.keyboard.press("f")
+
+    eventually(lambda: outcomes(part_named(name)), [Outcome.REJECT])
+    assert Verdict.objects.count() == 1
+
+
+def test_a_closed_tab_leaves_the_part_to_the_waiting_one(open_screen, sweeper):
+    held_parts(station(), 1)
+    screen = open_screen(inspector(), "/review/")
+    name = screen.sees_a_part()
+    second = screen.new_tab("/review/")
+    expect(second.locator("#workstation")).to_have_attribute("data-state", "elsewhere")
+
+    screen.page.close()
+
     expect(second.locator("#workstation")).to_have_attribute("data-state", "looking")
     expect(second.locator('[data-text="part"]')).to_have_text(name)
-    second.wait_for_timeout(350)
+
+
+def test_two_windows_of_one_inspector_never_double_a_verdict(open_screen, sweeper):
+    held_parts(station(commit_window_ms=500), 1)
+    by = inspector()
+    screen, other = open_screen(by, "/review/"), open_screen(by, "/review/")  # two browsers, as on two machines
+    name = screen.sees_a_part()
+    assert other.sees_a_part() == name
 
     screen.judges("f")
-    second.keyboard.press("j")
+    other.press("j")
 
-    expect(second.locator("[data-banner]")).to_contain_text("was not taken")
+    expect(other.page.locator("[data-banner]")).to_contain_text("was not taken")
     eventually(lambda: outcomes(part_named(name)), [Outcome.REJECT])
     assert Verdict.objects.count() == 1
     assert Event.objects.filter(subject_kind="case", verb="verdict").count() == 1
-    screen.problems.clear()  # the browser itself reports the 409
+    other.problems.clear()  # the browser itself reports the 409
 
 
 def test_a_closed_page_gives_its_part_back(open_screen, sweeper):

@@ -2,86 +2,112 @@
  * The calls of the review page, as plain answers: nothing here throws, a lost network is status 0.
  *
  * @typedef {{status: number, body: any, date: number | null}} Answer
+ * @typedef {import("./record.js").LeasedCase} LeasedCase
+ * @typedef {import("./record.js").Word} Word
  *
- * @typedef {"PASS" | "REJECT" | "CANNOT_TELL" | "ESCALATE"} Word
- * @typedef {{key: string, caseId: number, partName: string, lease: string, verdict: Word, note: string,
- *   seen_ms: number}} Letter
- *
- * @typedef {object} LeasedCase
- * @property {number} id
- * @property {string} token
- * @property {number} expiresAt   epoch ms, server clock
- * @property {number | null} deadlineAt
- * @property {number | null} openedAt
- * @property {string} reason
- * @property {number | null} score
- * @property {number | null} greyFrom
- * @property {number | null} greyTo
+ * @typedef {object} Letter  a verdict with everything that was said beside it
+ * @property {string} key    the Idempotency-Key
+ * @property {number} caseId
  * @property {string} partName
- * @property {string} serial
- * @property {string} station
- * @property {number | null} triggeredAt
- * @property {string | null} imageUrl  null where there is no image that anybody can read
- * @property {string | null} mapUrl
- * @property {{imageUrl: string, mapUrl: string | null} | null} next  likely next picture, to fetch ahead
+ * @property {string} lease
+ * @property {Word} verdict
+ * @property {string} note
+ * @property {number} seen_ms
+ * @property {string} [defect_type]
+ * @property {string} [handling]
+ * @property {number[][]} [marks]
+ * @property {number} [active_ms]
  */
 
 export class ReviewApi {
-  #cases;
+  #root;
   #csrf;
 
   /**
-   * @param {string} casesUrl for instance /api/v1/cases/
+   * @param {string} root of the REST addresses, for instance /api/v1/
    * @param {string} csrf
    */
-  constructor(casesUrl, csrf) {
-    this.#cases = casesUrl;
+  constructor(root, csrf) {
+    this.#root = root;
     this.#csrf = csrf;
   }
 
   leaseNext() {
-    return this.#call("POST", "lease/", {});
+    return this.#call("POST", "cases/lease/", {});
+  }
+
+  /** @param {string} code serial or part id, as scanned */
+  inHand(code) {
+    return this.#call("POST", "cases/in-hand/", { code });
   }
 
   /** @param {LeasedCase} leased */
   renew(leased) {
-    return this.#call("POST", `${leased.id}/lease/`, { token: leased.token });
+    return this.#call("POST", `cases/${leased.id}/lease/`, { token: leased.token });
   }
 
   /** @param {LeasedCase} leased */
   giveBack(leased) {
     // keepalive: the page may already be closing.
-    return this.#call("DELETE", `${leased.id}/lease/`, { token: leased.token }, { keepalive: true });
+    return this.#call("DELETE", `cases/${leased.id}/lease/`, { token: leased.token }, { keepalive: true });
+  }
+
+  /** @param {LeasedCase} leased @param {Word} verdict */
+  firstOpinion(leased, verdict) {
+    return this.#call("POST", `cases/${leased.id}/first-opinion/`, { lease: leased.token, verdict });
   }
 
   /** @param {Letter} letter */
-  send(letter) {
-    const place = letter.verdict === "ESCALATE" ? "escalate" : "verdict";
-    const { lease, verdict, note, seen_ms } = letter;
-    const body = place === "verdict" ? { lease, verdict, note, seen_ms } : { lease, note, seen_ms };
-    return this.#call("POST", `${letter.caseId}/${place}/`, body, { headers: { "Idempotency-Key": letter.key } });
+  send({ key, caseId, partName: _, verdict, ...said }) {
+    const isEscalation = verdict === "ESCALATE";
+    const body = isEscalation ? said : { ...said, verdict };
+    const path = `cases/${caseId}/${isEscalation ? "escalate" : "verdict"}/`;
+    return this.#call("POST", path, body, { headers: { "Idempotency-Key": key } });
   }
 
   /** @param {number} caseId */
   undo(caseId) {
-    return this.#call("DELETE", `${caseId}/verdict/`, {});
+    return this.#call("DELETE", `cases/${caseId}/verdict/`, {});
+  }
+
+  /** @param {number} activeMs since the last call */
+  activity(activeMs) {
+    return this.#call("POST", "review/activity/", { active_ms: activeMs });
+  }
+
+  takeBreak() {
+    return this.#call("POST", "review/break/", {});
+  }
+
+  keys() {
+    return this.#call("GET", "review/keys/");
+  }
+
+  /** @param {Readonly<Record<string, string>>} keys */
+  saveKeys(keys) {
+    return this.#call("PUT", "review/keys/", { keys });
+  }
+
+  /** @param {string} line */
+  lineState(line) {
+    return this.#call("GET", `lines/${encodeURIComponent(line)}/state/`);
   }
 
   /**
    * @param {string} method
    * @param {string} path
-   * @param {object} body
+   * @param {object} [body]
    * @param {{headers?: Record<string, string>, keepalive?: boolean}} [options]
    * @returns {Promise<Answer>}
    */
   async #call(method, path, body, { headers = {}, keepalive = false } = {}) {
     try {
-      const answer = await fetch(this.#cases + path, {
+      const answer = await fetch(this.#root + path, {
         method,
         keepalive,
         credentials: "same-origin",
         headers: { "Content-Type": "application/json", "X-CSRFToken": this.#csrf, ...headers },
-        body: JSON.stringify(body),
+        body: body && JSON.stringify(body),
         signal: AbortSignal.timeout(8_000),
       });
       const text = await answer.text();
@@ -100,40 +126,4 @@ function parseBody(text) {
   } catch {
     return null;
   }
-}
-
-/**
- * @param {any} body of `POST cases/lease/`
- * @returns {LeasedCase}
- */
-export function readLease(body) {
-  return {
-    id: body.case,
-    token: body.lease.token,
-    expiresAt: Date.parse(body.lease.expires_at),
-    deadlineAt: moment(body.deadline_at),
-    openedAt: moment(body.opened_at),
-    reason: body.reason_text,
-    score: finite(body.score),
-    greyFrom: finite(body.grey_from),
-    greyTo: finite(body.grey_to),
-    partName: body.plc_part_id,
-    serial: body.serial,
-    station: body.station,
-    triggeredAt: moment(body.triggered_at),
-    imageUrl: body.image_url,
-    mapUrl: body.map_url,
-    next: body.next?.image_url ? { imageUrl: body.next.image_url, mapUrl: body.next.map_url } : null,
-  };
-}
-
-/** @param {unknown} value */
-function finite(value) {
-  return typeof value === "number" && Number.isFinite(value) ? value : null;
-}
-
-/** @param {unknown} text */
-function moment(text) {
-  const at = typeof text === "string" ? Date.parse(text) : Number.NaN;
-  return Number.isNaN(at) ? null : at;
 }

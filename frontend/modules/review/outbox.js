@@ -1,8 +1,8 @@
 /**
  * The one verdict that is on its way. It is written down before it is sent, goes out under one key until the server
- * has said yes or no, and so is neither lost by a broken network or a reload nor counted twice.
+ * has said yes or no, and so is neither lost by a broken network, a reload or a closed tab nor counted twice.
  *
- * @typedef {import("./api.js").Word} Word
+ * @typedef {import("./record.js").Word} Word
  * @typedef {import("./api.js").Letter} Letter
  * @typedef {import("./api.js").Answer} Answer
  * @typedef {{kind: "taken", letter: Letter, body: any} | {kind: "refused", letter: Letter, status: number,
@@ -11,23 +11,27 @@
  *   wait: (ms: number) => Promise<void>, onTrouble: (letter: Letter, attempt: number, answer: Answer) => void}} Rim
  */
 
-const NAME = "secondlook.pending-verdict";
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8_000;
 
 export class Outbox {
   #rim;
+  #name;
   #busy = false;
 
-  /** @param {Rim} rim everything that touches the world */
-  constructor(rim) {
+  /**
+   * @param {Rim} rim everything that touches the world
+   * @param {string} person whose verdicts these are: somebody else at the same screen never sends them
+   */
+  constructor(rim, person) {
     this.#rim = rim;
+    this.#name = `secondlook.pending-verdict.${person}`;
   }
 
   /** @returns {Letter | null} written down and not yet answered */
   get pending() {
     try {
-      return JSON.parse(this.#rim.store.getItem(NAME) ?? "null");
+      return JSON.parse(this.#rim.store.getItem(this.#name) ?? "null");
     } catch {
       return null;
     }
@@ -41,7 +45,7 @@ export class Outbox {
     if (this.#busy || this.pending) {
       return null;
     }
-    this.#rim.store.setItem(NAME, JSON.stringify({ key: newKey(), ...words }));
+    this.#rim.store.setItem(this.#name, JSON.stringify({ key: newKey(), ...words }));
     return this.deliver();
   }
 
@@ -70,11 +74,11 @@ export class Outbox {
     for (let attempt = 0; ; attempt += 1) {
       const answer = await this.#rim.send(letter);
       if (answer.status >= 200 && answer.status < 300) {
-        this.#rim.store.removeItem(NAME);
+        this.#rim.store.removeItem(this.#name);
         return { kind: "taken", letter, body: answer.body };
       }
       if (isFinal(answer)) {
-        this.#rim.store.removeItem(NAME);
+        this.#rim.store.removeItem(this.#name);
         return { kind: "refused", letter, status: answer.status, detail: answer.body?.detail ?? "" };
       }
       this.#rim.onTrouble(letter, attempt + 1, answer);

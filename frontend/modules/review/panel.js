@@ -4,12 +4,16 @@
 
 import { onAxis } from "../score_axis.js";
 import { ageText, clockText, shareLeft } from "../times.js";
+import { isVeiled } from "./record.js";
 
-/** @typedef {import("./api.js").LeasedCase} LeasedCase */
-/** @typedef {"loading" | "looking" | "unseen" | "sending" | "empty" | "paused" | "trouble"} State */
+/** @typedef {import("./record.js").LeasedCase} LeasedCase */
+/** @typedef {import("./record.js").Word} Word */
+/** @typedef {"loading" | "looking" | "unseen" | "sending" | "empty" | "paused" | "trouble" | "elsewhere"} State */
 
-/** The last fifth of the time is shown as urgent, by colour, by words and by weight. */
-const URGENT_SHARE = 0.2;
+/** @type {Readonly<Record<Word, string>>} */
+export const WORDS = { PASS: "Pass", REJECT: "Reject", CANNOT_TELL: "Cannot tell", ESCALATE: "Escalation" };
+/** What a button says on a blind line once the first opinion is given. @type {Readonly<Record<string, string>>} */
+const CHANGES = { REJECT: "Change to reject", CANNOT_TELL: "Cannot tell now", PASS: "Change to pass" };
 
 /**
  * A part that nobody can see on this screen is not passed from it.
@@ -20,12 +24,33 @@ export function mayDecide(state, verb) {
   return state === "looking" || (state === "unseen" && verb !== "pass");
 }
 
+/**
+ * How urgent a case is.
+ * @param {LeasedCase | null} leased
+ * @param {number} now server clock, epoch ms
+ * @returns {"late" | "over" | "amber" | "calm"}
+ */
+export function urgency(leased, now) {
+  if (!leased || leased.deadlineAt === null) {
+    return leased?.isLate ? "late" : "calm";
+  }
+  if (leased.isLate) {
+    return "late";
+  }
+  const left = leased.deadlineAt - now;
+  return left <= 0 ? "over" : left <= leased.amberMs ? "amber" : "calm";
+}
+
 export class Panel {
   #root;
 
   /** @param {HTMLElement} root */
   constructor(root) {
     this.#root = root;
+  }
+
+  get state() {
+    return /** @type {State} */ (this.#root.dataset.state);
   }
 
   /** @param {State} state */
@@ -39,18 +64,40 @@ export class Panel {
 
   /** @param {LeasedCase} leased */
   showCase(leased) {
-    this.#text("part", leased.partName);
-    this.#text("serial", leased.serial || "–");
-    this.#text("station", leased.station || "–");
-    this.#text("reason", leased.reason || "Score inside the grey band");
-    this.#text("score", leased.score === null ? "none" : leased.score.toFixed(3));
+    this.text("part", leased.partName);
+    this.text("serial", leased.serial || "–");
+    this.text("line", [leased.line, leased.station].filter(Boolean).join(" / ") || "–");
+    this.text("part-type", leased.partType || "–");
+    this.text("model", leased.model || "–");
+    this.text("reason", leased.reason || "Score inside the grey band");
+    this.text("score", leased.score === null ? "none" : leased.score.toFixed(3));
     this.#showScore(leased);
-    this.note.value = "";
+    this.#showStage(leased);
   }
 
-  /** @returns {HTMLTextAreaElement} */
-  get note() {
-    return /** @type {HTMLTextAreaElement} */ (this.#one("[data-note]"));
+  /**
+   * Which of the two opinions of a blind line the next press is.
+   * @param {LeasedCase} leased
+   */
+  #showStage(leased) {
+    const { isBlind, firstOpinion } = leased;
+    this.#root.dataset.veil = isVeiled(leased) ? "down" : "";
+    this.#one("[data-stage]").hidden = !isBlind;
+    this.text("stage-count", firstOpinion ? "Verdict · 2 of 2" : "First opinion · 1 of 2");
+    this.text(
+      "stage-words",
+      firstOpinion
+        ? `You said ${WORDS[firstOpinion].toLowerCase()}. The same key confirms it, another key changes it.`
+        : "Say what you see. Score, map and precedents show after it.",
+    );
+    for (const button of this.#all(".verdict[data-outcome]")) {
+      const outcome = /** @type {Word} */ (/** @type {HTMLElement} */ (button).dataset.outcome);
+      const isFirst = outcome === firstOpinion;
+      button.classList.toggle("is-first", isFirst);
+      const plain = WORDS[outcome];
+      const words = !firstOpinion ? plain : isFirst ? `Confirm ${plain.toLowerCase()}` : CHANGES[outcome];
+      /** @type {HTMLElement} */ (button.querySelector("[data-label]")).textContent = words;
+    }
   }
 
   /**
@@ -61,12 +108,14 @@ export class Panel {
     const until = leased?.deadlineAt ?? null;
     const from = leased?.openedAt ?? leased?.triggeredAt ?? null;
     const share = until === null ? 1 : shareLeft({ from: from ?? until - 60_000, until, now });
-    const bar = this.#one("[data-deadline-bar]");
-    bar.style.transform = `scaleX(${share})`;
-    const urgent = until !== null && share < URGENT_SHARE;
-    this.#one("[data-deadline]").classList.toggle("is-urgent", urgent);
-    this.#text("deadline", until === null ? "no deadline" : clockText(until - now));
-    this.#text("waited", from === null ? "–" : ageText(now - from));
+    const level = urgency(leased, now);
+    this.#one("[data-deadline-bar]").style.transform = `scaleX(${level === "late" ? 0 : share})`;
+    this.#one("[data-deadline]").dataset.urgency = level;
+    const isOver = level === "late" || level === "over";
+    this.text("deadline-words", isOver ? "Deadline passed:" : level === "amber" ? "Nearly over:" : "Time to decide");
+    const left = until === null ? "no deadline" : clockText(until - now);
+    this.text("deadline", level === "late" ? "for the record only" : level === "over" ? "0:00" : left);
+    this.text("waited", from === null ? "–" : ageText(now - from));
   }
 
   /**
@@ -80,7 +129,7 @@ export class Panel {
     banner.toggleAttribute("data-busy", busy);
     this.#one("[data-dismiss]").hidden = busy;
     this.#one("[data-login]").hidden = !login;
-    this.#text("banner", text);
+    this.text("banner", text);
   }
 
   /**
@@ -93,6 +142,23 @@ export class Panel {
     }
   }
 
+  /** Said once to those who listen instead of looking, and nowhere else. @param {string} words */
+  announce(words) {
+    this.text("announcement", words);
+  }
+
+  /** @param {ReadonlyArray<string>} sentences why there is no part on the screen */
+  pause(sentences) {
+    const place = this.#one("[data-pause-words]");
+    place.replaceChildren(
+      ...sentences.map((sentence) => {
+        const line = document.createElement("p");
+        line.textContent = sentence;
+        return line;
+      }),
+    );
+  }
+
   /**
    * The strip that offers the undo.
    * @param {{verdict: string, words: string, part: string} | null} given
@@ -102,7 +168,7 @@ export class Panel {
     strip.hidden = given === null;
     if (given) {
       strip.dataset.outcome = given.verdict;
-      this.#text("undo", `${given.words} given for ${given.part}`);
+      this.text("undo", `${given.words} given for ${given.part}`);
     }
   }
 
@@ -112,12 +178,7 @@ export class Panel {
    */
   tickUndo(share, ms) {
     this.#one("[data-undo-bar]").style.transform = `scaleX(${share})`;
-    this.#text("undo-left", `${Math.ceil(ms / 1000)} s`);
-  }
-
-  /** @param {string} text */
-  setZoom(text) {
-    this.#text("zoom", text);
+    this.text("undo-left", `${Math.ceil(ms / 1000)} s`);
   }
 
   /** @param {LeasedCase} leased */
@@ -131,8 +192,8 @@ export class Panel {
       axis.style.setProperty("--from", `${100 * onAxis(greyFrom)}%`);
       axis.style.setProperty("--to", `${100 * onAxis(Math.max(greyFrom, greyTo))}%`);
       this.#one("[data-score-mark]").style.left = `${100 * onAxis(score)}%`;
-      this.#text("grey-from", greyFrom.toFixed(3));
-      this.#text("grey-to", greyTo.toFixed(3));
+      this.text("grey-from", greyFrom.toFixed(3));
+      this.text("grey-to", greyTo.toFixed(3));
     }
   }
 
@@ -140,7 +201,7 @@ export class Panel {
    * @param {string} name
    * @param {string} words
    */
-  #text(name, words) {
+  text(name, words) {
     for (const element of this.#all(`[data-text="${name}"]`)) {
       if (element.textContent !== words) {
         element.textContent = words;

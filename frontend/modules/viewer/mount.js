@@ -37,7 +37,7 @@ function mount(frame) {
   frame.querySelector("[data-view-action=fit]")?.addEventListener("click", () => viewer.fit());
   frame.querySelector("[data-view-action=actual]")?.addEventListener("click", () => viewer.actualSize());
   const greyFrom = canvas.dataset.greyFrom ? Number(canvas.dataset.greyFrom) : null;
-  pictures.get(imageUrl, canvas.dataset.mapUrl || null, greyFrom).then(
+  pictures.get({ imageUrl, mapUrl: canvas.dataset.mapUrl || null, greyFrom }).then(
     (picture) => viewer.show(picture),
     () => frame.classList.add("is-broken"),
   );

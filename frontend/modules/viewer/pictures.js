@@ -1,77 +1,126 @@
 /**
  * Decoded pictures by address, so that the next part is on the screen without a wait.
  *
- * @typedef {{image: ImageBitmap, map: ImageBitmap | null}} Picture
+ * @typedef {import("./mips.js").Mips} Mips
+ * @typedef {import("./decode.js").HeatMap} HeatMap
+ * @typedef {{image: Mips, map: HeatMap | null}} Picture
+ * @typedef {{imageUrl: string, mapUrl: string | null, greyFrom: number | null}} Wanted
+ * @typedef {{value: any, release: () => void}} Held
+ * @typedef {{held: Promise<Held>, now: Held | null}} Entry  now: set once it can be drawn
+ * @typedef {{mips: Promise<Mips>, users: number}} Shared
  */
 
-import { colourInPlace, rampTable } from "./ramp.js";
-
-const KEPT = 6;
+import { Decoder } from "./decoder.js";
+import { closeMips } from "./mips.js";
 
 export class Pictures {
-  /** @type {Map<string, Promise<Picture>>} */
+  /** @type {Map<string, Entry>} */
   #kept = new Map();
+  /** By ETag: the golden reference of many cases is one file under many addresses. @type {Map<string, Shared>} */
+  #shared = new Map();
+  #decoder;
+
+  /** @param {string | null} [workerUrl] address of decode_worker.js; without it the page decodes */
+  constructor(workerUrl = null) {
+    this.#decoder = new Decoder(workerUrl);
+  }
 
   /**
-   * @param {string} imageUrl
-   * @param {string | null} mapUrl
-   * @param {number | null} [greyFrom] where the grey band begins: the map is drawn from there
+   * @param {Wanted} wanted
    * @returns {Promise<Picture>} rejects where the image cannot be had; a missing map is only null
    */
-  get(imageUrl, mapUrl, greyFrom = null) {
-    const name = `${imageUrl} ${mapUrl ?? ""} ${greyFrom ?? ""}`;
+  async get({ imageUrl, mapUrl, greyFrom }) {
+    const image = this.#entry(imageUrl, () => this.#loadImage(imageUrl));
+    const map = mapUrl
+      ? this.#entry(mapName(mapUrl, greyFrom), () => this.#loadMap(mapUrl, greyFrom)).held.catch(() => null)
+      : null;
+    return { image: (await image.held).value, map: (await map)?.value ?? null };
+  }
+
+  /**
+   * What is decoded already and can be drawn in this very frame.
+   * @param {Wanted} wanted
+   * @returns {Picture | null}
+   */
+  ready({ imageUrl, mapUrl, greyFrom }) {
+    const image = this.#kept.get(imageUrl)?.now;
+    const map = mapUrl ? this.#kept.get(mapName(mapUrl, greyFrom))?.now : null;
+    return image && map !== undefined ? { image: image.value, map: map?.value ?? null } : null;
+  }
+
+  /**
+   * Forget all others: a picture of 20 Mpx holds about 110 MB. Call it after the viewer shows one of these.
+   * @param {ReadonlyArray<Wanted>} wanted
+   */
+  keepOnly(wanted) {
+    const names = new Set(
+      wanted.flatMap(({ imageUrl, mapUrl, greyFrom }) => [imageUrl, mapUrl ? mapName(mapUrl, greyFrom) : ""]),
+    );
+    for (const [name, { held }] of this.#kept) {
+      if (!names.has(name)) {
+        this.#kept.delete(name);
+        held.then(
+          ({ release }) => release(),
+          () => {},
+        );
+      }
+    }
+  }
+
+  /** @param {string} name @param {() => Promise<Held>} load @returns {Entry} */
+  #entry(name, load) {
     const known = this.#kept.get(name);
     if (known) {
       return known;
     }
-    const picture = loadPicture(imageUrl, mapUrl, greyFrom);
-    this.#kept.set(name, picture);
-    picture.catch(() => this.#kept.delete(name));
-    this.#dropOldest();
-    return picture;
+    /** @type {Entry} */
+    const entry = { held: load(), now: null };
+    this.#kept.set(name, entry);
+    entry.held.then(
+      (held) => (entry.now = held),
+      () => this.#kept.get(name) === entry && this.#kept.delete(name),
+    );
+    return entry;
   }
 
-  #dropOldest() {
-    for (const name of this.#kept.keys()) {
-      if (this.#kept.size <= KEPT) {
-        return;
+  /** @param {string} url @param {number | null} greyFrom @returns {Promise<Held>} */
+  async #loadMap(url, greyFrom) {
+    const { file } = await fetchFile(url);
+    const value = await this.#decoder.map(file, greyFrom);
+    return { value, release: () => value.overlay.close() };
+  }
+
+  /** @param {string} url @returns {Promise<Held>} */
+  async #loadImage(url) {
+    const { file, tag } = await fetchFile(url);
+    const name = tag ?? url;
+    const shared = this.#shared.get(name) ?? { mips: this.#decoder.image(file), users: 0 };
+    this.#shared.set(name, shared);
+    shared.users += 1;
+    const release = () => {
+      shared.users -= 1;
+      if (shared.users === 0) {
+        this.#shared.delete(name);
+        shared.mips.then(closeMips, () => {});
       }
-      this.#kept.delete(name);
+    };
+    try {
+      return { value: await shared.mips, release };
+    } catch (problem) {
+      release();
+      throw problem;
     }
   }
 }
 
-/**
- * @param {string} imageUrl
- * @param {string | null} mapUrl
- * @param {number | null} greyFrom
- * @returns {Promise<Picture>}
- */
-async function loadPicture(imageUrl, mapUrl, greyFrom) {
-  const map = mapUrl ? loadMap(mapUrl, greyFrom).catch(() => null) : Promise.resolve(null);
-  return { image: await loadBitmap(imageUrl), map: await map };
-}
+/** @param {string} url @param {number | null} greyFrom */
+const mapName = (url, greyFrom) => `${url} ${greyFrom ?? ""}`;
 
 /** @param {string} url */
-async function loadBitmap(url) {
+async function fetchFile(url) {
   const answer = await fetch(url, { credentials: "same-origin" });
   if (!answer.ok) {
     throw new Error(`${url} answered ${answer.status}`);
   }
-  return createImageBitmap(await answer.blob());
-}
-
-/** @param {string} url @param {number | null} greyFrom */
-async function loadMap(url, greyFrom) {
-  const grey = await loadBitmap(url);
-  const canvas = new OffscreenCanvas(grey.width, grey.height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  if (!context) {
-    throw new Error("no canvas for the defect map");
-  }
-  context.drawImage(grey, 0, 0);
-  grey.close();
-  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
-  colourInPlace(pixels.data, rampTable(greyFrom));
-  return createImageBitmap(pixels);
+  return { file: await answer.blob(), tag: answer.headers.get("ETag") };
 }

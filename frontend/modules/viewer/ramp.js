@@ -35,6 +35,14 @@ export function colourAt(value) {
 }
 
 /**
+ * Where the drawing of a map begins.
+ * @param {number | null} greyFrom where the grey band begins, 0..1
+ */
+export function floorOf(greyFrom) {
+  return Math.max(LOWEST_FLOOR, greyFrom ?? DEFAULT_FLOOR);
+}
+
+/**
  * RGBA for each of the 256 grey values of a map PNG.
  *
  * Colour rises with the logarithm of the value: what lifts a part just into the grey band is seen, faintly, and what
@@ -43,7 +51,7 @@ export function colourAt(value) {
  * @returns {Uint8ClampedArray} 256 * 4
  */
 export function rampTable(floor = DEFAULT_FLOOR) {
-  const lowest = Math.max(LOWEST_FLOOR, floor ?? DEFAULT_FLOOR);
+  const lowest = floorOf(floor);
   const table = new Uint8ClampedArray(256 * 4);
   for (let grey = 0; grey < 256; grey += 1) {
     const value = grey / 255;

@@ -11,6 +11,8 @@
 
 export const FIT_PADDING_PX = 16;
 export const LARGEST_SCALE = 32;
+/** A small region is not blown up beyond this: its surroundings say what it is. */
+const LARGEST_CLOSE_UP = 3;
 
 /**
  * Show the whole image, centred, as large as the view allows.
@@ -84,6 +86,23 @@ export function clamp(transform, image, view) {
     scale: transform.scale,
     x: clampAxis(transform.x, image.width * transform.scale, view.width),
     y: clampAxis(transform.y, image.height * transform.scale, view.height),
+  };
+}
+
+/**
+ * Bring a region of the image into the middle, about a third of the view wide, and not larger than it makes sense.
+ * @param {{x: number, y: number, width: number, height: number}} region in image pixels
+ * @param {Size} view
+ * @param {ScaleLimits} range
+ * @returns {Transform}
+ */
+export function closeUp(region, view, range) {
+  const wanted = Math.min(view.width / (3 * region.width), view.height / (3 * region.height), LARGEST_CLOSE_UP);
+  const scale = Math.min(range.max, Math.max(range.min, wanted));
+  return {
+    scale,
+    x: view.width / 2 - (region.x + region.width / 2) * scale,
+    y: view.height / 2 - (region.y + region.height / 2) * scale,
   };
 }
 

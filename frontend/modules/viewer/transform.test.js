@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { actualSize, clamp, fit, limits, pan, toImage, zoomAt } from "./transform.js";
+import { actualSize, clamp, closeUp, fit, limits, pan, toImage, zoomAt } from "./transform.js";
 
 const image = { width: 400, height: 200 };
 const view = { width: 832, height: 632 };
@@ -38,4 +38,13 @@ test("a large image cannot be dragged off its edges and a small one stays centre
   assert.deepEqual(clamp(pan(zoomed, 500, 500), image, view), { scale: 4, x: 0, y: 0 });
   assert.deepEqual(clamp(pan(zoomed, -9000, -9000), image, view), { scale: 4, x: 832 - 1600, y: 632 - 800 });
   assert.deepEqual(clamp({ scale: 1, x: 900, y: -50 }, image, view), { scale: 1, x: 216, y: 216 });
+});
+
+test("a close-up has its region in the middle, a third of the view wide", () => {
+  const region = { x: 100, y: 50, width: 200, height: 20 };
+  const seen = closeUp(region, view, { min: 0.1, max: 32 });
+  assert.ok(Math.abs(seen.scale - 832 / 600) < 1e-9);
+  const middle = toImage(seen, { x: 416, y: 316 });
+  assert.ok(Math.hypot(middle.x - 200, middle.y - 60) < 1e-9);
+  assert.equal(closeUp({ x: 0, y: 0, width: 1, height: 1 }, view, { min: 0.1, max: 32 }).scale, 3);
 });

@@ -1,0 +1,143 @@
+/**
+ * The part against its golden reference: beside it with locked zoom, in turn with it, subtracted, off.
+ */
+
+/** @typedef {import("../viewer/viewer.js").Viewer} Viewer */
+/** @typedef {import("../viewer/mips.js").Mips} Mips */
+/** @typedef {import("../viewer/draw.js").Comparison} Comparison */
+
+/** @type {ReadonlyArray<Comparison>} */
+const ORDER = ["off", "side", "blink", "difference"];
+/** Two changes there and back a second: seen as movement, and under the three flashes a second of WCAG 2.3.1. */
+const BLINK_MS = 250;
+
+/** @param {Comparison} comparison @returns {Comparison} */
+export function nextComparison(comparison) {
+  return ORDER[(ORDER.indexOf(comparison) + 1) % ORDER.length];
+}
+
+/**
+ * What is said above the pictures.
+ * @param {Comparison} comparison
+ * @param {{name: string, blinks: boolean, showsReference: boolean}} state name: of what the part is compared with
+ */
+export function comparisonWords(comparison, { name, blinks, showsReference }) {
+  if (comparison === "side") {
+    return `Left the part, right the ${name}`;
+  }
+  if (comparison === "difference") {
+    return `Difference between the part and the ${name}, four times as bright`;
+  }
+  if (comparison === "blink") {
+    return blinks ? `Part and ${name} in turn` : `Now the ${showsReference ? name : "part"}`;
+  }
+  return "";
+}
+
+export class Compare {
+  #viewer;
+  #bar;
+  #stop;
+  #isCalm;
+  /** @type {Comparison} */
+  #comparison = "off";
+  #name = "golden reference";
+  #hasReference = false;
+  #showsReference = false;
+  #timer = 0;
+
+  /**
+   * @param {Viewer} viewer
+   * @param {HTMLElement} bar with `[data-compare-words]` and the button of the blink
+   * @param {{isCalm: boolean}} options isCalm: nothing moves by itself; the blink goes on by hand
+   */
+  constructor(viewer, bar, { isCalm }) {
+    this.#viewer = viewer;
+    this.#bar = bar;
+    this.#stop = /** @type {HTMLElement} */ (bar.querySelector('[data-verb="blink"]'));
+    this.#isCalm = isCalm;
+  }
+
+  get comparison() {
+    return this.#comparison;
+  }
+
+  /**
+   * @param {Mips | null} reference
+   * @param {string} [name]
+   */
+  setReference(reference, name = "golden reference") {
+    this.#hasReference = reference !== null;
+    this.#name = name;
+    this.#viewer.setReference(reference);
+    if (!reference) {
+      this.set("off");
+    }
+    this.#print();
+  }
+
+  /** The reference of a new part is on its way; the old one is no longer drawn. */
+  await() {
+    this.#hasReference = false;
+    this.#viewer.setReference(null);
+  }
+
+  /** @returns {boolean} false where there is nothing to compare with */
+  cycle() {
+    this.set(this.#hasReference ? nextComparison(this.#comparison) : "off");
+    return this.#hasReference;
+  }
+
+  /** @param {Comparison} comparison */
+  set(comparison) {
+    window.clearInterval(this.#timer);
+    this.#timer = 0;
+    this.#comparison = comparison;
+    this.#showsReference = false;
+    this.#viewer.setComparison(comparison);
+    if (comparison === "blink" && !this.#isCalm) {
+      this.#blink();
+    }
+    this.#print();
+  }
+
+  /** A new part: a difference or a blink that began with the part before would be taken for its picture. */
+  settle() {
+    if (this.#comparison !== "side") {
+      this.set("off");
+    }
+  }
+
+  /** Stop the blinking or go on; without motion: the other of the two. */
+  hold() {
+    if (this.#comparison !== "blink") {
+      return;
+    }
+    if (this.#timer) {
+      window.clearInterval(this.#timer);
+      this.#timer = 0;
+    } else if (this.#isCalm) {
+      this.#showsReference = this.#viewer.swapSides();
+    } else {
+      this.#blink();
+    }
+    this.#print();
+  }
+
+  #blink() {
+    this.#timer = window.setInterval(() => {
+      this.#showsReference = this.#viewer.swapSides();
+    }, BLINK_MS);
+  }
+
+  #print() {
+    const blinks = this.#timer !== 0;
+    this.#bar.hidden = this.#comparison === "off";
+    const words = /** @type {HTMLElement} */ (this.#bar.querySelector("[data-compare-words]"));
+    const state = { name: this.#name, blinks, showsReference: this.#showsReference };
+    words.textContent = comparisonWords(this.#comparison, state);
+    this.#stop.hidden = this.#comparison !== "blink";
+    const label = /** @type {HTMLElement} */ (this.#stop.querySelector("span"));
+    label.textContent = blinks ? "Stop" : this.#isCalm ? "Show the other" : "Go on";
+  }
+}

@@ -1,0 +1,391 @@
+/**
+ * The flow of the review: lease a part, look, say a word, next.
+ *
+ * One part on the screen at a time; a verdict goes through the outbox, and no next part is taken before it is answered.
+ */
+
+import { clockOffset } from "../times.js";
+import { isLoginLost } from "./outbox.js";
+import { WORDS, mayDecide, urgency } from "./panel.js";
+import { isVeiled, readLease } from "./record.js";
+
+/** @typedef {import("./record.js").LeasedCase} LeasedCase */
+/** @typedef {import("./record.js").Word} Word */
+/** @typedef {import("./outbox.js").Outcome} Outcome */
+/** @typedef {import("./api.js").Answer} Answer */
+
+/**
+ * @typedef {object} Parts
+ * @property {import("./api.js").ReviewApi} api
+ * @property {import("./panel.js").Panel} panel
+ * @property {import("./screen.js").Screen} screen
+ * @property {import("./outbox.js").Outbox} outbox
+ * @property {import("./shift.js").Shift} shift
+ * @property {() => boolean} worksHere  whether the person works in this tab
+ * @property {(verdict: Word) => {note: string, defect_type: string, handling: string, marks: number[][]}} remarks
+ * @property {(leased: LeasedCase, isNew: boolean) => void} onCase  a case comes to the screen or changes there
+ * @property {() => void} onAmber  the time is nearly over, once a case
+ */
+
+/** Nobody moved for so long: the lease is left to expire and the part goes to somebody who is there. */
+const AWAY_MS = 60_000;
+const RENEW_BEFORE_MS = 20_000;
+/** The server carries a passed deadline out within this. */
+const DEADLINE_GRACE_MS = 1_000;
+const UNDO_AGAIN_MS = 400;
+const REFUSED =
+  "was not taken: the part has been decided elsewhere or its time ran out. Its disposition stands as the record shows.";
+
+export class Desk {
+  #parts;
+  /** @type {LeasedCase | null} */
+  #leased = null;
+  /** @type {{caseId: number, until: number, span: number} | null} */
+  #undoable = null;
+  #shownAt = Number.POSITIVE_INFINITY;
+  #seenFrom = 0;
+  /** Of which case and from when. */
+  #seenCase = 0;
+  #renewing = false;
+  #undoFollows = false;
+  /** Case for which the tone has sounded. */
+  #toned = 0;
+  /** @type {Promise<void> | null} */
+  #taking = null;
+  #offsetMs = 0;
+
+  /** @param {Parts} parts */
+  constructor(parts) {
+    this.#parts = parts;
+  }
+
+  get leased() {
+    return this.#leased;
+  }
+
+  /** When the picture on the screen appeared, performance.now clock. */
+  get shownAt() {
+    return this.#shownAt;
+  }
+
+  #serverNow() {
+    return Date.now() + this.#offsetMs;
+  }
+
+  /** A verdict that a reload interrupted goes out before anything else. */
+  async begin() {
+    const outcome = await this.#parts.outbox.deliver();
+    await (outcome ? this.#settle(outcome) : this.takeNext());
+  }
+
+  async takeNext() {
+    if (this.#leased || this.#taking || this.#parts.outbox.pending || !this.#parts.worksHere()) {
+      return;
+    }
+    this.#taking = this.#parts.api.leaseNext().then((answer) => this.#received(answer));
+    await this.#taking;
+    this.#taking = null;
+  }
+
+  /** @param {Answer} answer with a leased case, or none */
+  #received(answer) {
+    const { panel } = this.#parts;
+    this.#offsetMs = clockOffset(answer.date, Date.now());
+    if (answer.status === 200) {
+      panel.clearBanner({ onlyBusy: true });
+      void this.#show(readLease(answer.body));
+    } else if (answer.status === 204) {
+      panel.clearBanner({ onlyBusy: true });
+      this.blank("empty");
+    } else if (isLoginLost(answer)) {
+      this.blank("trouble");
+      panel.banner({ text: "You are no longer logged in.", tone: "error", busy: true, login: true });
+    } else if (answer.status >= 400 && answer.status < 500) {
+      this.blank("trouble");
+      const text = answer.body?.detail ?? `The server refused (${answer.status}).`;
+      panel.banner({ text, tone: "error", busy: true });
+    } else {
+      this.blank("trouble");
+      panel.banner({ text: "The server cannot be reached. Trying again.", tone: "error", busy: true });
+    }
+  }
+
+  /** @param {LeasedCase} next */
+  async #show(next) {
+    const { panel, screen, onCase } = this.#parts;
+    const isNew = this.#seenCase !== next.id;
+    this.#leased = next;
+    this.#shownAt = Number.POSITIVE_INFINITY;
+    const seen = screen.show(next);
+    panel.setState("loading");
+    panel.showCase(next);
+    panel.tick(next, this.#serverNow());
+    onCase(next, isNew);
+    const hasPicture = await seen;
+    if (this.#leased !== next) {
+      return;
+    }
+    this.#shownAt = performance.now();
+    if (isNew) {
+      this.#seenFrom = this.#shownAt;
+      this.#seenCase = next.id;
+    }
+    panel.setState(hasPicture ? "looking" : "unseen");
+  }
+
+  /** @param {"empty" | "paused" | "trouble" | "elsewhere"} state */
+  blank(state) {
+    this.#leased = null;
+    this.#seenCase = 0;
+    this.#shownAt = Number.POSITIVE_INFINITY;
+    this.#parts.screen.blank();
+    this.#parts.panel.setState(state);
+  }
+
+  /** @param {Word} verdict */
+  async say(verdict) {
+    const { panel, outbox, shift, remarks } = this.#parts;
+    const current = this.#leased;
+    if (!current || !mayDecide(panel.state, verdict.toLowerCase())) {
+      return;
+    }
+    if (isVeiled(current) && verdict !== "ESCALATE") {
+      await this.#giveFirstOpinion(current, verdict);
+      return;
+    }
+    panel.setState("sending");
+    this.#hideUndo();
+    const outcome = await outbox.post({
+      caseId: current.id,
+      partName: current.partName,
+      lease: current.token,
+      verdict,
+      seen_ms: Math.round(performance.now() - this.#seenFrom),
+      active_ms: shift.activeMs,
+      ...remarks(verdict),
+    });
+    if (outcome) {
+      await this.#settle(outcome);
+    }
+  }
+
+  /** @param {LeasedCase} current @param {Word} verdict */
+  async #giveFirstOpinion(current, verdict) {
+    const { api, panel } = this.#parts;
+    const { state } = panel;
+    panel.setState("sending");
+    const answer = await api.firstOpinion(current, verdict);
+    if (this.#leased !== current) {
+      return;
+    }
+    if (answer.status === 200) {
+      panel.announce("Score, map and precedents are shown. Now give your verdict.");
+      await this.#show(readLease(answer.body));
+    } else if (answer.status === 409) {
+      // Another word came first, or the lease ended: the server says what is on this screen now.
+      this.#leased = null;
+      await this.takeNext();
+    } else {
+      panel.setState(state);
+      const text = answer.status === 0 ? "The server cannot be reached." : (answer.body?.detail ?? "The server refused.");
+      panel.banner({ text: `${text} Your first opinion was not sent; give it again.`, tone: "error" });
+    }
+  }
+
+  /** @param {Outcome} outcome */
+  async #settle(outcome) {
+    const { panel } = this.#parts;
+    panel.clearBanner();
+    this.#leased = null;
+    if (outcome.kind === "taken") {
+      this.#offerUndo(outcome);
+    } else {
+      const said = `${WORDS[outcome.letter.verdict]} for ${outcome.letter.partName}`;
+      panel.banner({ text: `${said} ${outcome.detail ? `was not taken: ${outcome.detail}` : REFUSED}`, tone: "error" });
+    }
+    if (!this.#parts.worksHere()) {
+      this.blank("elsewhere");
+    } else if (this.#undoFollows && this.#undoable) {
+      this.#undoFollows = false;
+      await this.undo();
+    } else {
+      this.#undoFollows = false;
+      await this.takeNext();
+    }
+  }
+
+  /** @param {Extract<Outcome, {kind: "taken"}>} outcome */
+  #offerUndo({ letter, body }) {
+    const until = Date.parse(body.undo_until);
+    const span = until - this.#serverNow();
+    if (span > 0) {
+      this.#undoable = { caseId: letter.caseId, until, span };
+      this.#parts.panel.showUndo({ verdict: letter.verdict, words: WORDS[letter.verdict], part: letter.partName });
+    }
+  }
+
+  #hideUndo() {
+    this.#undoable = null;
+    this.#parts.panel.showUndo(null);
+  }
+
+  async undo() {
+    const { api, panel, outbox } = this.#parts;
+    if (panel.state === "sending" && outbox.pending) {
+      this.#undoFollows = true;
+      panel.banner({ text: "The verdict is being sent; it is undone as soon as it has arrived.", tone: "info" });
+      return;
+    }
+    const wanted = this.#undoable;
+    if (!wanted) {
+      return;
+    }
+    this.#hideUndo();
+    // The next part may be on its way to this screen; the undo gives it back, so it must have arrived.
+    await this.#taking;
+    let answer = await api.undo(wanted.caseId);
+    while (answer.status === 0 && this.#serverNow() < wanted.until) {
+      await new Promise((resolve) => window.setTimeout(resolve, UNDO_AGAIN_MS));
+      answer = await api.undo(wanted.caseId);
+    }
+    if (answer.status === 200) {
+      await this.#show(readLease(answer.body));
+      panel.banner({ text: "The verdict is undone.", tone: "info" });
+      return;
+    }
+    const why = answer.status === 0 ? "the server cannot be reached" : "its window is closed";
+    panel.banner({ text: `The verdict could not be undone: ${why}.`, tone: "error" });
+    await this.takeNext();
+  }
+
+  /**
+   * The part in the inspector's hand comes to the screen.
+   * @param {string} code
+   * @returns {Promise<string | null>} why not, as a sentence
+   */
+  async takeInHand(code) {
+    const { api, panel } = this.#parts;
+    if (panel.state === "sending" || !this.#parts.worksHere()) {
+      return "Wait until the verdict is sent.";
+    }
+    await this.#taking;
+    const answer = await api.inHand(code);
+    if (answer.status === 200) {
+      this.#received(answer);
+      return null;
+    }
+    return answer.status === 0
+      ? "The server cannot be reached."
+      : (answer.body?.detail ?? `The server refused (${answer.status}).`);
+  }
+
+  /** Give the part back and stop. @param {ReadonlyArray<string>} sentences */
+  async pause(sentences) {
+    const current = this.#leased;
+    this.#parts.panel.pause(sentences);
+    this.blank("paused");
+    if (current) {
+      await this.#parts.api.giveBack(current);
+    }
+  }
+
+  /** This tab is left to another one, which has the same lease. */
+  leave() {
+    if (this.#parts.panel.state !== "sending") {
+      this.blank("elsewhere");
+    }
+  }
+
+  /** The page goes away. */
+  close() {
+    if (this.#leased && !this.#parts.outbox.pending) {
+      void this.#parts.api.giveBack(this.#leased);
+      this.blank("trouble");
+    }
+  }
+
+  /** The machine woke up or the network is back: is the part still ours? */
+  async resync() {
+    const current = this.#leased;
+    if (current && mayDecide(this.#parts.panel.state, "reject")) {
+      await this.#renew(current);
+    }
+  }
+
+  tick() {
+    const { panel } = this.#parts;
+    const now = this.#serverNow();
+    const current = this.#leased;
+    panel.tick(current, now);
+    if (this.#undoable) {
+      const left = this.#undoable.until - now;
+      panel.tickUndo(Math.max(0, left / this.#undoable.span), Math.max(0, left));
+      if (left <= 0) {
+        this.#hideUndo();
+      }
+    }
+    if (!current || !mayDecide(panel.state, "reject")) {
+      return;
+    }
+    const level = urgency(current, now);
+    if (level === "amber" && this.#toned !== current.id) {
+      this.#toned = current.id;
+      this.#parts.onAmber();
+      panel.announce("The time to decide is nearly over.");
+    }
+    if (level === "over" && /** @type {number} */ (current.deadlineAt) + DEADLINE_GRACE_MS < now) {
+      void this.#expire(current);
+    } else {
+      void this.#keepLease(current, now);
+    }
+  }
+
+  /** The fail-safe rule has decided the part; where its case lives on, the word still counts for the record. */
+  async #expire(/** @type {LeasedCase} */ { id, partName }) {
+    const { panel } = this.#parts;
+    this.#leased = null;
+    panel.setState("sending");
+    await this.takeNext();
+    const after = /** @type {LeasedCase | null} */ (this.#leased);
+    const record = after?.id === id && after.isLate ? " Your verdict still counts for the record." : "";
+    panel.banner({ text: `The deadline of ${partName} passed: the fail-safe rule decided it.${record}`, tone: "warn" });
+  }
+
+  /**
+   * @param {LeasedCase} current
+   * @param {number} now
+   */
+  async #keepLease(current, now) {
+    const left = current.expiresAt - now;
+    const isHere =
+      this.#parts.shift.idleMs(performance.now()) < AWAY_MS && document.visibilityState === "visible";
+    if (left <= 0) {
+      this.#lose(current);
+    } else if (left < RENEW_BEFORE_MS && isHere) {
+      await this.#renew(current);
+    }
+  }
+
+  /** @param {LeasedCase} current */
+  async #renew(current) {
+    if (this.#renewing) {
+      return;
+    }
+    this.#renewing = true;
+    const answer = await this.#parts.api.renew(current);
+    this.#renewing = false;
+    if (answer.status === 200) {
+      current.expiresAt = Date.parse(answer.body.lease.expires_at);
+    } else if (answer.status === 409 && this.#leased === current && mayDecide(this.#parts.panel.state, "reject")) {
+      this.#lose(current);
+    }
+  }
+
+  /** @param {LeasedCase} current */
+  #lose({ partName }) {
+    this.#parts.panel.pause(["Your part went back to the queue."]);
+    this.blank("paused");
+    const text = `Your time with ${partName} ended; the part went back to the queue.`;
+    this.#parts.panel.banner({ text, tone: "warn" });
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * The worker around decode.js: one question, one answer, pictures handed over without a copy.
+ *
+ * @typedef {{id: number, kind: "image" | "map", file: Blob, greyFrom: number | null}} Question
+ */
+
+import { decodeImage, decodeMap } from "./decode.js";
+
+self.addEventListener("message", (event) => void answer(/** @type {MessageEvent<Question>} */ (event).data));
+
+/** @param {Question} question */
+async function answer({ id, kind, file, greyFrom }) {
+  try {
+    if (kind === "image") {
+      const value = await decodeImage(file);
+      self.postMessage({ id, value }, { transfer: [...value.levels] });
+    } else {
+      const value = await decodeMap(file, greyFrom);
+      self.postMessage({ id, value }, { transfer: [value.overlay] });
+    }
+  } catch (problem) {
+    self.postMessage({ id, problem: String(problem) });
+  }
+}
