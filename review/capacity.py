@@ -17,6 +17,7 @@ ARRIVALS_OVER = timedelta(minutes=15)
 ACTIVE_WITHIN = timedelta(seconds=120)
 HANDLED_LATELY = 50
 USUAL_HANDLING_S = 20.0  # until enough verdicts tell
+TELLING = 5  # verdicts from which on the measured time is taken at its word
 LONGEST_HANDLING_S = 300.0  # a case left on the screen over lunch is no handling
 
 
@@ -29,6 +30,7 @@ class Load:
     wait_s               mean wait by Erlang C; None where it grows without end
     time_to_overflow_s   until a case misses its deadline if all stays as it is; None if none does
     backlog_s            until somebody would have judged a case that joins now; None with nobody there
+    is_measured          enough verdicts tell how long a case takes; else the usual time stands in
     went_late            cases of the last deadline period that nobody judged in time
     """
 
@@ -42,6 +44,7 @@ class Load:
     time_to_overflow_s: float | None
     backlog_s: float | None
     deadline_s: float
+    is_measured: bool
     went_late: int
     overflow_since: datetime | None
 
@@ -58,7 +61,7 @@ def load_of(line: Line, *, now: datetime) -> Load:
     deadline_s = line.review_deadline_ms / 1000
     count = waiting.count()
     inspectors = active_inspectors(line, now=now)
-    handling_s = handling_time_s(line)
+    handling_s, is_measured = handling_time_s(line)
     arrivals_per_s = arrived / ARRIVALS_OVER.total_seconds()
     oldest_s = (now - oldest_at).total_seconds() if oldest_at else None
     queue = erlang_c(arrivals_per_s=arrivals_per_s, handling_s=handling_s, inspectors=inspectors)
@@ -82,6 +85,7 @@ def load_of(line: Line, *, now: datetime) -> Load:
         time_to_overflow_s=_finite(overflow_s),
         backlog_s=(count / inspectors + 1) * handling_s if inspectors else None,
         deadline_s=deadline_s,
+        is_measured=is_measured,
         went_late=went_late,
         overflow_since=line.overflow_since,
     )
@@ -101,18 +105,17 @@ def active_inspectors(line: Line, *, now: datetime) -> int:
     return may.filter(person__in=seen).values("person").distinct().count()
 
 
-def handling_time_s(line: Line) -> float:
-    """Mean time from lease to verdict over the last verdicts of the line."""
+def handling_time_s(line: Line) -> tuple[float, bool]:
+    """Mean time from lease to verdict over the last verdicts of the line, and whether there were enough of them."""
     lately = Verdict.objects.filter(case__shown_part__line=line, leased_at__isnull=False).order_by("-id")
     times = [
         min((given - leased).total_seconds(), LONGEST_HANDLING_S)
         for given, leased in lately.values_list("given_at", "leased_at")[:HANDLED_LATELY]
         if leased is not None
     ]
-    # Few verdicts lean on the usual time, so that one slow case does not degrade a line.
-    known = len(times)
-    mean_s = (sum(times) + USUAL_HANDLING_S * 5) / (known + 5)
-    return max(mean_s, 0.5)
+    if len(times) < TELLING:
+        return USUAL_HANDLING_S, False
+    return max(sum(times) / len(times), 0.5), True
 
 
 def _finite(seconds: float) -> float | None:

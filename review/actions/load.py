@@ -10,7 +10,7 @@ from review.capacity import Load, load_of
 from review.models import Case, ReviewPolicy
 from review.states import CaseState
 
-UNATTENDED_FROM = 3  # so many cases went by unjudged with nobody there
+UNATTENDED_FROM = 3  # so many cases went by unjudged while nothing tells how fast people are
 RESTORED_BELOW = (
     0.5  # of the deadline: between the two limits nothing changes, so that the line does not flutter
 )
@@ -37,9 +37,9 @@ def _keeps_up(load: Load) -> bool:
 
 
 def _why_overflow(load: Load) -> str:
-    if load.backlog_s is None:
+    if load.backlog_s is None or not load.is_measured:
         if load.went_late >= UNATTENDED_FROM:
-            return f"nobody is at the screens and {load.went_late} cases went by unjudged"
+            return f"{load.went_late} cases went by unjudged"
         return ""
     if load.backlog_s > load.deadline_s:
         return (
