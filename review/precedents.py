@@ -1,18 +1,19 @@
 """Rulings on parts that look like this one: what was decided, and where it was decided both ways.
 
-Each process keeps the ruled parts' points as matrices. They are read anew as soon as a ruling came or went, which one
-cheap query tells each time: no process works with an old book for longer than one call.
+Each process keeps the ruled parts' points as matrices. They are read anew as soon as there is a newer ruling, or a ruled
+part got its point, which a cheap query tells at each call; a change of an old ruling is seen within seconds. What a
+ruling says is never kept: it is read when it is shown.
 """
 
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from django.db.models import Count, Max
+from django.db.models import QuerySet
 
 from inspection.models import Part
 from review.appearances import alike_from, point_of
@@ -23,6 +24,7 @@ from vision.appearance import LENGTH, SPACE, Vectors, from_bytes, nearest
 PLAIN_RULINGS = 5_000  # newest rulings that are no precedents, searched for contradictions alone
 SHOWN = 3
 PENDING_ASKED = 200
+COUNT_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,9 @@ class _Shelf:
         self._is_precedent = is_precedent
         self._most = most
         self._lock = threading.Lock()
-        self._stamp: tuple[int, int | None, datetime | None] | None = None
+        self._newest: tuple[int, datetime] | None = None
+        self._count = 0
+        self._counted_at = -COUNT_EVERY_S
         self._pending: list[int] = []  # ruled parts that had no point when we looked
         self._by_type: dict[int, _Ruled] = {}
 
@@ -130,19 +134,25 @@ class _Shelf:
         return near[:k]
 
     def _fresh(self) -> dict[int, _Ruled]:
-        stamp = self._stamp_now()
-        if stamp != self._stamp or self._is_pending_over():
+        if self._is_old():
             with self._lock:  # of many threads one reads; the others would find the same
-                if stamp != self._stamp or self._is_pending_over():
+                if self._is_old():
                     self._read()
-                    self._stamp = stamp
         return self._by_type
 
-    def _stamp_now(self) -> tuple[int, int | None, datetime | None]:
-        now = Ruling.objects.filter(is_precedent=self._is_precedent).aggregate(
-            count=Count("pk"), newest=Max("pk"), ruled_at=Max("ruled_at")
-        )
-        return now["count"], now["newest"], now["ruled_at"]
+    def _is_old(self) -> bool:
+        if self._newest_now() != self._newest or self._is_pending_over():
+            return True
+        if time.monotonic() - self._counted_at < COUNT_EVERY_S:
+            return False
+        self._counted_at = time.monotonic()
+        return self._rulings().count() != self._count
+
+    def _rulings(self) -> QuerySet[Ruling]:
+        return Ruling.objects.filter(is_precedent=self._is_precedent).order_by("-pk")
+
+    def _newest_now(self) -> tuple[int, datetime] | None:
+        return self._rulings().values_list("pk", "ruled_at").first()
 
     def _is_pending_over(self) -> bool:
         if not self._pending:
@@ -153,7 +163,8 @@ class _Shelf:
     def _read(self) -> None:
         found: dict[int, _Ruled] = defaultdict(_Ruled)
         pending = []
-        rulings = Ruling.objects.filter(is_precedent=self._is_precedent).order_by("-id").values_list(
+        newest, count = self._newest_now(), self._rulings().count()
+        rulings = self._rulings().values_list(
             "pk", "case__part", "case__part__part_type", "case__part__serial",
             "case__part__appearance__space", "case__part__appearance__vector",
         )  # fmt: skip
@@ -170,36 +181,33 @@ class _Shelf:
         for ruled in found.values():
             ruled.vectors, ruled.points = from_bytes(ruled.points), []
         self._by_type, self._pending = dict(found), pending
+        self._newest, self._count, self._counted_at = newest, count, time.monotonic()
 
 
 _PRECEDENTS = _Shelf(is_precedent=True, most=None)
 _PLAIN = _Shelf(is_precedent=False, most=PLAIN_RULINGS)
 
 
-def _told(near: Iterable[_Near], *, must_be_precedents: bool) -> list[Precedent]:
+def _told(near: list[_Near], *, must_be_precedents: bool) -> list[Precedent]:
     """The rulings as they stand now, in the order given; one that stands no more is left out."""
-    near = list(near)
     if not near:
         return []
-    found: dict[int, Any] = Ruling.objects.select_related("case", "criterion").in_bulk(
-        [each.ruling for each in near]
-    )
-    told = []
-    for ruling_id, similarity in near:
-        ruling = found.get(ruling_id)
-        if ruling is None or (must_be_precedents and not ruling.is_precedent):
-            continue
-        criterion = getattr(ruling, "criterion", None)
-        told.append(
-            Precedent(
-                ruling=ruling.pk,
-                case=ruling.case_id,
-                part=ruling.case.part_id,
-                grade=ruling.grade,
-                defect_type=ruling.defect_type,
-                note=ruling.note,
-                criterion=criterion.text if criterion and criterion.retired_at is None else "",
-                similarity=similarity,
-            )
+    rows = Ruling.objects.filter(pk__in=[each.ruling for each in near]).values(
+        "pk", "grade", "defect_type", "note", "is_precedent", "case", "case__part", "criterion__text",
+        "criterion__retired_at",
+    )  # fmt: skip
+    found = {row["pk"]: row for row in rows if row["is_precedent"] or not must_be_precedents}
+    return [
+        Precedent(
+            ruling=row["pk"],
+            case=row["case"],
+            part=row["case__part"],
+            grade=row["grade"],
+            defect_type=row["defect_type"],
+            note=row["note"],
+            criterion=(row["criterion__text"] or "") if row["criterion__retired_at"] is None else "",
+            similarity=each.similarity,
         )
-    return told
+        for each in near
+        if (row := found.get(each.ruling))
+    ]
