@@ -41,6 +41,7 @@ class _NoPictureError(Exception):
 def embed_waiting(
     limit: int,
     *,
+    only_urgent: bool = False,
     embedder: "Embedder | None" = None,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> int:
@@ -49,8 +50,10 @@ def embed_waiting(
     Cases on their way come first, then known parts, ruled parts, and what a containment asked for. A part whose
     picture cannot be had gets an empty vector, so that it is not tried for ever. The network is loaded when the first
     part waits. An OSError (the storage does not answer) ends the turn; those parts are tried again.
+
+    only_urgent  cases on their way alone: asking for the others takes longer, the more rulings there are
     """
-    waiting = _waiting(limit)
+    waiting = _waiting(limit, only_urgent=only_urgent)
     if not waiting:
         return 0
     embedder = embedder or _embedder()
@@ -93,21 +96,24 @@ def alike_from(part_type_id: int) -> float:
     return space.alike_from(space.from_bytes([bytes(vector) for *_, vector in rows]), bodies)
 
 
-def _waiting(limit: int) -> list[Part]:
+def _waiting(limit: int, *, only_urgent: bool) -> list[Part]:
     """The most urgent parts without a point of this space, each once."""
     open_cases = Case.objects.exclude(state=CaseState.CLOSED).filter(~_has_point("part"))
+    urgent = open_cases.order_by("deadline_slot", "id").values_list("part_id", flat=True)
     probes = Probe.objects.filter(retired_at=None).filter(~_has_point("part"))
     newest = Ruling.objects.order_by("-id").values("pk")[:NEWEST_RULINGS]
     rulings = Ruling.objects.filter(Q(is_precedent=True) | Q(pk__in=newest)).filter(~_has_point("case__part"))
     asked = Appearance.objects.filter(space=WANTED)
-    queues: tuple[QuerySet[Any, int], ...] = (
-        open_cases.order_by("deadline_slot", "id").values_list("part_id", flat=True),
+    later: tuple[QuerySet[Any, int], ...] = (
         probes.order_by("id").values_list("part_id", flat=True),
         rulings.order_by("-is_precedent", "-id").values_list("case__part_id", flat=True),
         asked.order_by("id").values_list("part_id", flat=True),
     )
+    queues = (urgent,) if only_urgent else (urgent, *later)
     # A dictionary keeps the order; a later queue is asked only while there is room.
     ids = list(dict.fromkeys(islice((part_id for queue in queues for part_id in queue[:limit]), limit)))
+    if not ids:
+        return []
     parts = (
         Part.objects.filter(pk__in=ids)
         .select_related("station")

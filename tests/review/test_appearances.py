@@ -47,7 +47,10 @@ def test_parts_of_open_cases_come_first_then_known_then_ruled_then_asked_for(at,
     known = Probe.objects.create(part=decided_part(at, 0.9), grade=Grade.BAD, added_at=timezone.now())
     late, soon = open_case(at, deadline_slot=2), open_case(at, deadline_slot=1)
     wanted = [soon.part_id, late.part_id, known.part_id, ruling.case.part_id, asked.pk]
-    assert embed_waiting(3, embedder=embedder) == 3
+    assert embed_waiting(1, embedder=embedder, only_urgent=True) == 1
+    assert embed_waiting(100, embedder=embedder, only_urgent=True) == 1
+    assert embedded() == wanted[:2]
+    assert embed_waiting(1, embedder=embedder) == 1
     assert embedded() == wanted[:3]
     assert embed_waiting(100, embedder=embedder) == 2
     assert embedded() == wanted
@@ -150,11 +153,11 @@ def test_the_limit_of_likeness_is_taken_from_the_parts_of_the_type(at):
 
 
 def test_the_sweeper_embeds_beside_its_sweeps_and_survives_trouble(monkeypatch, caplog):
-    answers = [RuntimeError("no picture today"), 3, 0]
+    answers = [RuntimeError("no picture today"), 3, 0, 0]
     stop, asked = threading.Event(), []
 
-    def answer(limit, *, is_stopped):
-        asked.append(limit)
+    def answer(limit, *, only_urgent, is_stopped):
+        asked.append((limit, only_urgent))
         said = answers.pop(0)
         if not answers:
             stop.set()
@@ -168,5 +171,6 @@ def test_the_sweeper_embeds_beside_its_sweeps_and_survives_trouble(monkeypatch, 
     thread.start()
     thread.join(timeout=10)
     assert not thread.is_alive()
-    assert asked == [run_sweeper.EMBED_AT_ONCE] * 3
+    # The others are asked for until none waits; after that for a while only the cases on their way.
+    assert asked == [(run_sweeper.EMBED_AT_ONCE, only_urgent) for only_urgent in (False, False, False, True)]
     assert "embedding did not end" in caplog.text

@@ -26,7 +26,8 @@ from review.appearances import embed_waiting
 
 ACTOR = Actor.system("sweeper")
 TURN_S = 0.25
-EMBED_AT_ONCE, EMBED_IDLE_S, EMBED_AFTER_TROUBLE_S = 20, 1.0, 30.0
+EMBED_AT_ONCE, EMBED_IDLE_S, EMBED_AFTER_TROUBLE_S = 5, 0.5, 30.0  # few: a new case never waits for a backlog
+EMBED_OTHERS_EVERY_S = 15.0  # parts that no case on its way is about
 NICENESS = 10
 _log = logging.getLogger(__name__)
 
@@ -72,11 +73,15 @@ def embed(stop: threading.Event) -> None:
     """Embed parts as they come to wait, one picture at a time; no trouble here may disturb the sweeps."""
     with contextlib.suppress(OSError, AttributeError):  # a priority for one thread: Linux has that
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    others_at = 0.0
     while not stop.is_set():
         pause_s = EMBED_IDLE_S
+        is_for_others = time.monotonic() >= others_at
         try:
-            if embed_waiting(EMBED_AT_ONCE, is_stopped=stop.is_set):
+            if embed_waiting(EMBED_AT_ONCE, only_urgent=not is_for_others, is_stopped=stop.is_set):
                 continue
+            if is_for_others:
+                others_at = time.monotonic() + EMBED_OTHERS_EVERY_S
         except DatabaseError as problem:
             _log.warning("embedding: the database did not answer, again soon: %s", problem)
             connection.close()
