@@ -27,6 +27,7 @@ READERS = (Role.DATA_COLLECTOR, Role.IMAGE_LABELER, Role.VISION_DEVELOPER, Role.
 WRITERS = (Role.DATA_COLLECTOR, Role.VISION_DEVELOPER)
 LABEL_READERS = (Role.IMAGE_LABELER, Role.QUALITY_EXPERT, Role.VISION_DEVELOPER)
 PAINTERS = (Role.IMAGE_LABELER, Role.QUALITY_EXPERT)
+MOST_PROPOSALS = 100
 ANSWER = OpenApiTypes.OBJECT
 
 
@@ -121,6 +122,29 @@ class Labels(LabelingView):
             mask=form.validated_data["mask"].read(),
             person=self.person(),
             actor=Actor.person(self.person()),
+        )
+        return Response(records.label_record(label), status=201)
+
+
+class Proposals(LabelingView):
+    readers = LABEL_READERS
+
+    @extend_schema(responses=ANSWER)
+    def get(self, request: Request) -> Response:
+        """Regions that inspectors marked on bad parts that nobody has painted yet, newest first."""
+        found = queries.proposals_on(line_codes(self.person(), *self.roles()))[:MOST_PROPOSALS]
+        return Response({"results": [records.proposal_record(verdict) for verdict in found]})
+
+
+class Proposal(LabelingView):
+    writers = PAINTERS
+
+    @extend_schema(request=None, responses={201: ANSWER})
+    def post(self, request: Request, pk: int) -> Response:
+        """Take the marked boxes as the part's label."""
+        verdict = get_object_or_404(queries.proposals_on(line_codes(self.person(), *self.roles())), pk=pk)
+        label = actions.take_proposal(
+            verdict=verdict, person=self.person(), actor=Actor.person(self.person())
         )
         return Response(records.label_record(label), status=201)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet
 
 from inspection.models import Image, Line, Part
 from labeling.models import Dataset, DatasetImage, DatasetVersion, Grade, ImportedImage, Label
@@ -27,6 +27,17 @@ def ungraded_closed_cases() -> QuerySet[Case]:
             Prefetch("verdicts", queryset=Verdict.objects.filter(undone_at=None), to_attr="standing_verdicts")
         )
         .order_by("id")
+    )
+
+
+def overruled_grades() -> QuerySet[Case]:
+    """Cases that the expert ruled otherwise than their part is graded, after it was graded; the newest ruling last."""
+    return (
+        Case.objects.filter(state=CaseState.CLOSED, ruling__ruled_at__gt=F("part__grade__graded_at"))
+        .exclude(kind=CaseKind.PROBE)
+        .exclude(ruling__grade=F("part__grade__grade"))
+        .select_related("part__grade", "ruling__person")
+        .order_by("ruling__ruled_at", "id")
     )
 
 
@@ -62,6 +73,19 @@ def labels_on(lines: Lines) -> QuerySet[Label]:
     """Labels, newest first."""
     labels = Label.objects.select_related("part__line", "person").order_by("-id")
     return labels if lines is None else labels.filter(part__line__code__in=lines)
+
+
+def proposals_on(lines: Lines) -> QuerySet[Verdict]:
+    """Regions that inspectors marked on parts graded bad, as long as nobody has painted the part; newest first."""
+    marked = (
+        Verdict.objects.filter(undone_at=None, case__part__grade__grade=GradeWord.BAD)
+        .exclude(marks=[])
+        .exclude(case__kind=CaseKind.PROBE)
+        .filter(~Exists(Label.objects.filter(part=OuterRef("case__part"))))
+        .select_related("case__part__line", "person")
+        .order_by("-id")
+    )
+    return marked if lines is None else marked.filter(case__part__line__code__in=lines)
 
 
 def standing_label(part: Part) -> Label | None:

@@ -7,6 +7,7 @@ from django.urls import reverse
 from labeling import queries
 from labeling.models import Dataset, DatasetVersion, Grade, Label
 from labeling.states import ExportFormat
+from review.models import Verdict
 
 
 def dataset_record(dataset: Dataset) -> dict[str, Any]:
@@ -68,4 +69,19 @@ def label_record(label: Label) -> dict[str, Any]:
         "person": label.person.get_full_name() or label.person.get_username(),
         "painted_at": label.painted_at,
         "mask_url": reverse("api_label_mask", args=[label.pk]),
+    }
+
+
+def proposal_record(verdict: Verdict) -> dict[str, Any]:
+    """Boxes that an inspector marked, [x, y, width, height] in image pixels."""
+    part = verdict.case.part
+    return {
+        "id": verdict.pk,
+        "part": part.pk,
+        "plc_part_id": part.plc_part_id,
+        "part_url": reverse("part", args=[part.pk]),
+        "image_url": reverse("part_image", args=[part.pk]),
+        "marks": verdict.marks,
+        "defect_type": verdict.defect_type,
+        "given_at": verdict.given_at,
     }

@@ -13,6 +13,8 @@ pages: list[URLPattern] = [
 ]
 api: list[URLPattern] = [
     path("labels/", rest.Labels.as_view(), name="api_labels"),
+    path("labels/proposals/", rest.Proposals.as_view(), name="api_proposals"),
+    path("labels/proposals/<int:pk>/", rest.Proposal.as_view(), name="api_proposal"),
     path("labels/<int:pk>/mask/", rest.LabelMask.as_view(), name="api_label_mask"),
     path("datasets/", rest.Datasets.as_view(), name="api_datasets"),
     path("datasets/<int:pk>/versions/", rest.Versions.as_view(), name="api_versions"),

@@ -10,14 +10,15 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import Person
 from accounts.permissions import role_required
-from accounts.queries import line_codes
+from accounts.queries import has_role, line_codes
 from audit.actor import Actor
 from inspection.models import Line
 from labeling import actions, queries, records
-from labeling.api import LABEL_READERS, READERS, WRITERS
+from labeling.api import LABEL_READERS, PAINTERS, READERS, WRITERS
 from labeling.states import GradeWord
 
 PER_PAGE = 48
+MOST_PROPOSALS = 12
 
 
 @require_safe
@@ -32,7 +33,15 @@ def labels(request: HttpRequest) -> HttpResponse:
         request.GET.get("page")
     )
     shown = [records.grade_record(grade) for grade in page]
-    context = {"grades": shown, "page": page, "counts": counts, "wanted": wanted}
+    proposals = queries.proposals_on(line_codes(_person(request), *LABEL_READERS))[:MOST_PROPOSALS]
+    context = {
+        "grades": shown,
+        "page": page,
+        "counts": counts,
+        "wanted": wanted,
+        "proposals": [records.proposal_record(verdict) for verdict in proposals],
+        "may_paint": has_role(_person(request), *PAINTERS),
+    }
     is_fragment = request.GET.get("fragment") == "labels"
     return render(request, "labeling/_labels.html" if is_fragment else "labeling/labels.html", context)
 

@@ -8,7 +8,7 @@ from labeling.actions.datasets import (
     make_dataset,
 )
 from labeling.actions.grades import ContradictingTruthError, grade_closed_cases, record_known_grade
-from labeling.actions.labels import NotPaintableError, paint_label
+from labeling.actions.labels import NotPaintableError, paint_label, take_proposal
 
 __all__ = [
     "ContradictingTruthError",
@@ -21,4 +21,5 @@ __all__ = [
     "make_dataset",
     "paint_label",
     "record_known_grade",
+    "take_proposal",
 ]

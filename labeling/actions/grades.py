@@ -44,7 +44,22 @@ def grade_closed_cases(*, actor: Actor) -> int:
                 details = {"part": case.part_id, "grade": grade.grade, "source": grade.source}
                 record(grade, "graded", actor=actor, details=details)
                 graded += 1
-    return graded
+    return graded + _regrade(actor)
+
+
+def _regrade(actor: Actor) -> int:
+    """A later ruling of the expert (a missed defect that was flagged) stands above the grade before it."""
+    overruled = list(queries.overruled_grades()[:MOST_A_TURN])
+    for case in overruled:
+        ruling, grade = case.ruling, case.part.grade
+        before = grade.grade
+        grade.grade, grade.source = GradeWord(ruling.grade), GradeSource.RULING
+        grade.person, grade.graded_at, grade.defect_type = ruling.person, ruling.ruled_at, ruling.defect_type
+        with transaction.atomic():
+            grade.save(update_fields=["grade", "source", "person", "graded_at", "defect_type"])
+            details = {"part": case.part_id, "before": before, "after": grade.grade}
+            record(grade, "regraded", actor=actor, details=details)
+    return len(overruled)
 
 
 def record_known_grade(*, part: Part, grade: GradeWord, actor: Actor, defect_type: str = "") -> KnownTruth:
@@ -68,7 +83,7 @@ def _last_word(case: Case) -> _Word | None:
     if case.closed_by == ClosedBy.RULING:
         ruling = case.ruling
         return _Word(GradeWord(ruling.grade), GradeSource.RULING, ruling.person, ruling.ruled_at)
-    for verdict in case.standing_verdicts:  # type: ignore[attr-defined] # prefetched; at most one stands
+    for verdict in case.standing_verdicts:  # type: ignore[attr-defined] # prefetched; those who judged it agree
         if verdict.verdict == VerdictWord.PASS:
             return _Word(GradeWord.GOOD, GradeSource.VERDICT, verdict.person, verdict.given_at)
         if verdict.verdict == VerdictWord.REJECT:

@@ -1,5 +1,6 @@
 """Somebody paints where a bad part's defect is."""
 
+import numpy as np
 from django.db import transaction
 from django.utils import timezone
 
@@ -12,7 +13,9 @@ from labeling import queries
 from labeling.masks import MaskError, keep_mask, read_mask
 from labeling.models import Grade, Label
 from labeling.states import GradeWord
+from review.models import Verdict
 from vision.images import ImageError, decode
+from vision.predictor import Mask
 
 
 class NotPaintableError(Exception):
@@ -33,6 +36,26 @@ def paint_label(*, part: Part, mask: bytes, person: Person, actor: Actor) -> Lab
         painted = read_mask(mask, height=height, width=width)
     except ImageError as problem:
         raise MaskError(f"The mask cannot be read. {problem}") from problem
+    return _keep_label(part, picture, painted, person, actor)
+
+
+def take_proposal(*, verdict: Verdict, person: Person, actor: Actor) -> Label:
+    """Keep the boxes that an inspector marked as the part's label: coarse, and better than none.
+
+    Raises NotPaintableError as `paint_label` does, MaskError if no box lies on the picture.
+    """
+    part = verdict.case.part
+    picture = _picture(part)
+    height, width = decode(storage.read(picture.file)).shape[:2]
+    painted: Mask = np.zeros((height, width), dtype=bool)
+    for x, y, box_width, box_height in verdict.marks:
+        painted[y : y + box_height, x : x + box_width] = True
+    if not painted.any():
+        raise MaskError("The marks lie outside of the picture. Paint the defect instead.")
+    return _keep_label(part, picture, painted, person, actor)
+
+
+def _keep_label(part: Part, picture: Image, painted: Mask, person: Person, actor: Actor) -> Label:
     file, sha256 = keep_mask(painted)  # durable before a row names it
     with transaction.atomic():
         standing = queries.standing_label(part)

@@ -68,7 +68,7 @@ def test_grading_asks_the_database_equally_often_for_one_and_three_reads(django_
         steps.close_by_verdict(factories.held_part(), VerdictWord.PASS)
         actions.grade_closed_cases(actor=TESTER)
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         assert actions.grade_closed_cases(actor=TESTER) == 0
 
 
