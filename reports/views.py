@@ -12,12 +12,14 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import Person, Role
 from accounts.permissions import role_required
-from accounts.queries import has_role_on
+from accounts.queries import has_role_on, roles_of
 from inspection.models import Line
 from inspection.states import Outcome, PartState
 from reports import boards, story
-from reports.forms import DEFAULT_PERIOD, PERIODS, PartFilter, PeriodForm
+from reports.forms import PERIODS, PartFilter, PeriodForm
 from reports.queries import management as figures
+from reports.queries.audits import audits_by_line, escapes_in
+from reports.queries.management import ALL_LINES
 from reports.queries.parts import Asked, lines_of, page_of_parts, parts_for
 from reports.queries.records import records
 from review.roles import FLAGGERS
@@ -75,18 +77,17 @@ def parts(request: HttpRequest) -> HttpResponse:
 @role_required(*Role)
 def part(request: HttpRequest, part_id: int) -> HttpResponse:
     """The whole record of one part."""
-    row = get_object_or_404(parts_for(cast(Person, request.user)), pk=part_id)
+    person = cast(Person, request.user)
+    row = get_object_or_404(parts_for(person), pk=part_id)
     record = records([row], with_events=True)[0]
     context = {
         "part": row,
         "record": record,
         "image_url": boards.image_url(record),
-        "map_url": boards.map_url(record),
+        "map_url": None if roles_of(person) == {Role.MANUAL_INSPECTOR} else boards.map_url(record),
         "truth": _truth(row),
-        "may_flag": record.outcome_word == Outcome.PASS
-        and has_role_on(cast(Person, request.user), row.line.code, *FLAGGERS),
-        "may_probe": record.final is not None
-        and has_role_on(cast(Person, request.user), row.line.code, Role.QUALITY_EXPERT),
+        "may_flag": record.outcome_word == Outcome.PASS and has_role_on(person, row.line.code, *FLAGGERS),
+        "may_probe": record.final is not None and has_role_on(person, row.line.code, Role.QUALITY_EXPERT),
         "timeline": story.story(record),
         "sealed": sum(hasattr(event, "seal") for event in record.events),
     }
@@ -131,10 +132,14 @@ def management(request: HttpRequest) -> HttpResponse:
     since, until = form.bounds(timezone.now())
     step, buckets = figures.over_time(wanted, since=since, until=until)
     rows = figures.reports_by_line(wanted, since=since, until=until)
-    period = form.cleaned_data["period"] or DEFAULT_PERIOD
+    period = form.period_name
+    audits = audits_by_line(wanted, since=since, until=until)
     context = {
         "report": rows[0] if rows else None,
         "reports": rows,
+        "audit": audits[chosen.code if chosen else ALL_LINES],
+        "audits": [(each.name, audits[each.code]) for each in wanted],
+        "escapes": escapes_in(wanted, since=since, until=until),
         "step": step,
         "buckets": buckets[::-1],
         "chart": _chart(buckets),

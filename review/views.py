@@ -29,7 +29,7 @@ def review(request: HttpRequest) -> HttpResponse:
 
 
 def _queue(person: Person) -> dict[str, Any]:
-    waiting = queries.waiting_cases(line_codes(person, *REVIEWERS))
+    waiting = queries.waiting_cases(line_codes(person, *REVIEWERS)).filter(late_at=None)
     midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     return {
         "waiting_count": waiting.count(),
