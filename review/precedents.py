@@ -8,15 +8,16 @@ ruling says is never kept: it is read when it is shown.
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.db.models import QuerySet
 
 from inspection.models import Part
-from review.appearances import alike_from, point_of
+from review.appearances import alike_from
 from review.models import Appearance, Ruling
 from review.states import Grade
 from vision.appearance import LENGTH, SPACE, Vectors, from_bytes, nearest
@@ -45,16 +46,23 @@ class Precedent:
     similarity: float
 
 
+class Evidence(NamedTuple):
+    """What the rulings so far say of one part: `precedents` and `contradictions`."""
+
+    precedents: list[Precedent]
+    contradictions: list[Precedent]
+
+
 def precedents(part: Part, k: int = SHOWN) -> list[Precedent]:
     """The k most alike precedents of the part's type, the most alike first; none while the part has no point yet.
 
     Never a ruling on the part itself, nor on another picture of the same physical part (its serial).
     """
-    point = point_of(part.pk)
-    if not point:
+    query = _points([part.pk]).get(part.pk)
+    if query is None:
         return []
-    query = from_bytes([point])[0]
-    return _told(_PRECEDENTS.near(part, query, k), must_be_precedents=True)
+    near = _PRECEDENTS.near([(part, query)], k)[part.pk]
+    return _standing(near, _told(near))
 
 
 def contradictions(part: Part, grade: Grade | None = None, *, k: int = SHOWN) -> list[Precedent]:
@@ -63,26 +71,69 @@ def contradictions(part: Part, grade: Grade | None = None, *, k: int = SHOWN) ->
     Unusually alike: more than 99 of 100 pairs of different parts of this type. Up to k of each grade, the most alike
     first; an empty list where all that is so near was ruled one way.
     """
-    point = point_of(part.pk)
-    if not point:
+    query = _points([part.pk]).get(part.pk)
+    if query is None:
         return []
-    query = from_bytes([point])[0]
-    limit = alike_from(part.part_type_id)
+    near = _unusually_alike([(part, query)], k)[part.pk]
+    return _disagreeing(near, _told(near), grade, k)
+
+
+def evidence_of(parts: Iterable[Part], *, k: int = SHOWN) -> dict[int, Evidence]:
+    """Both for each of these parts, by the part's id, in a number of queries that does not grow with them."""
+    parts = list(parts)
+    points = _points([part.pk for part in parts])
+    asked = [(part, points[part.pk]) for part in parts if part.pk in points]
+    near = _PRECEDENTS.near(asked, k)
+    alike = _unusually_alike(asked, k)
+    told = _told([each for some in (*near.values(), *alike.values()) for each in some])
+    return {
+        part.pk: Evidence(
+            _standing(near.get(part.pk, []), told), _disagreeing(alike.get(part.pk, []), told, None, k)
+        )
+        for part in parts
+    }
+
+
+def _points(part_ids: list[int]) -> dict[int, Vectors]:
+    """The points of those parts that have one."""
+    kept = Appearance.objects.filter(part__in=part_ids, space=SPACE).values_list("part", "vector")
+    return {part_id: from_bytes([bytes(vector)])[0] for part_id, vector in kept if vector}
+
+
+def _unusually_alike(asked: Sequence["_Asked"], k: int) -> dict[int, list["_Near"]]:
+    limits = {part_type: alike_from(part_type) for part_type in {part.part_type_id for part, _ in asked}}
     # Enough of each shelf that the rarer grade is found among many of the other.
-    near = [
-        found
-        for shelf in (_PRECEDENTS, _PLAIN)
-        for found in shelf.near(part, query, 10 * k)
-        if found.similarity >= limit
+    found = [shelf.near(asked, 10 * k) for shelf in (_PRECEDENTS, _PLAIN)]
+    near = {}
+    for part, _ in asked:
+        alike = [each for shelf in found for each in shelf[part.pk]]
+        alike = [each for each in alike if each.similarity >= limits[part.part_type_id]]
+        near[part.pk] = sorted(alike, key=lambda each: -each.similarity)
+    return near
+
+
+def _standing(near: list["_Near"], told: dict[int, dict[str, Any]]) -> list[Precedent]:
+    """Rulings that are precedents still, in the order given."""
+    return [
+        _precedent(told[each.ruling], each.similarity)
+        for each in near
+        if each.ruling in told and told[each.ruling]["is_precedent"]
     ]
-    told = sorted(_told(near, must_be_precedents=False), key=lambda each: -each.similarity)
-    by_grade = {word: [each for each in told if each.grade == word][:k] for word in Grade.values}
+
+
+def _disagreeing(
+    near: list["_Near"], told: dict[int, dict[str, Any]], grade: Grade | None, k: int
+) -> list[Precedent]:
+    found = [_precedent(told[each.ruling], each.similarity) for each in near if each.ruling in told]
+    by_grade = {word: [each for each in found if each.grade == word][:k] for word in Grade.values}
     if grade is not None:
         del by_grade[grade]
-        return next(iter(by_grade.values()))
-    if not all(by_grade.values()):
+    elif not all(by_grade.values()):
         return []
     return sorted((each for some in by_grade.values() for each in some), key=lambda each: -each.similarity)
+
+
+_Asked = tuple[Part, Vectors]
 
 
 class _Near(NamedTuple):
@@ -117,8 +168,12 @@ class _Shelf:
         self._pending: list[int] = []  # ruled parts that had no point when we looked
         self._by_type: dict[int, _Ruled] = {}
 
-    def near(self, part: Part, query: Vectors, k: int) -> list[_Near]:
-        ruled = self._fresh().get(part.part_type_id)
+    def near(self, asked: Sequence[_Asked], k: int) -> dict[int, list[_Near]]:
+        """The k most alike rulings for each part, the most alike first."""
+        by_type = self._fresh() if asked else {}
+        return {part.pk: self._near(by_type.get(part.part_type_id), part, query, k) for part, query in asked}
+
+    def _near(self, ruled: _Ruled | None, part: Part, query: Vectors, k: int) -> list[_Near]:
         if ruled is None:
             return []
         own = {
@@ -188,26 +243,25 @@ _PRECEDENTS = _Shelf(is_precedent=True, most=None)
 _PLAIN = _Shelf(is_precedent=False, most=PLAIN_RULINGS)
 
 
-def _told(near: list[_Near], *, must_be_precedents: bool) -> list[Precedent]:
-    """The rulings as they stand now, in the order given; one that stands no more is left out."""
+def _told(near: list[_Near]) -> dict[int, dict[str, Any]]:
+    """What these rulings say now, by id; one that is gone is left out."""
     if not near:
-        return []
-    rows = Ruling.objects.filter(pk__in=[each.ruling for each in near]).values(
+        return {}
+    rows = Ruling.objects.filter(pk__in={each.ruling for each in near}).values(
         "pk", "grade", "defect_type", "note", "is_precedent", "case", "case__part", "criterion__text",
         "criterion__retired_at",
     )  # fmt: skip
-    found = {row["pk"]: row for row in rows if row["is_precedent"] or not must_be_precedents}
-    return [
-        Precedent(
-            ruling=row["pk"],
-            case=row["case"],
-            part=row["case__part"],
-            grade=row["grade"],
-            defect_type=row["defect_type"],
-            note=row["note"],
-            criterion=(row["criterion__text"] or "") if row["criterion__retired_at"] is None else "",
-            similarity=each.similarity,
-        )
-        for each in near
-        if (row := found.get(each.ruling))
-    ]
+    return {row["pk"]: dict(row) for row in rows}
+
+
+def _precedent(row: dict[str, Any], similarity: float) -> Precedent:
+    return Precedent(
+        ruling=row["pk"],
+        case=row["case"],
+        part=row["case__part"],
+        grade=row["grade"],
+        defect_type=row["defect_type"],
+        note=row["note"],
+        criterion=(row["criterion__text"] or "") if row["criterion__retired_at"] is None else "",
+        similarity=similarity,
+    )

@@ -7,7 +7,7 @@ from django.utils import timezone
 from inspection.actions import set_up_line
 from review.actions import retire_criterion, write_criterion
 from review.models import Appearance, Ruling
-from review.precedents import contradictions, precedents
+from review.precedents import contradictions, evidence_of, precedents
 from review.states import Grade
 from tests.factories import TESTER, decided_part, expert, station
 from tests.review.looks import direction, give_point, ruled
@@ -138,6 +138,25 @@ def test_what_is_only_somewhat_alike_contradicts_nothing(at):
     assert precedents(part)[1].ruling == far.pk
     assert precedents(part)[1].similarity < ALIKE_FROM
     assert contradictions(part) == []
+
+
+def test_the_evidence_on_many_parts_is_that_on_each_in_the_same_number_of_queries(
+    at, django_assert_num_queries
+):
+    by = expert()
+    ruled(at, 4, Grade.BAD, by=by)
+    ruled(at, 8, Grade.GOOD, by=by, is_precedent=False)
+    parts = [part_at(at, degrees) for degrees in (0, 6, 40)]
+    without = decided_part(at, 0.5)
+    wanted = {part.pk: (precedents(part), contradictions(part)) for part in [*parts, without]}
+    assert wanted[parts[0].pk][1]
+    assert not wanted[parts[2].pk][1]
+    with django_assert_num_queries(7):
+        one = evidence_of(parts[:1])
+    with django_assert_num_queries(7):
+        found = evidence_of([*parts, without])
+    assert found == wanted
+    assert one == {parts[0].pk: wanted[parts[0].pk]}
 
 
 @pytest.mark.django_db(transaction=True)
