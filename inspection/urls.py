@@ -8,6 +8,5 @@ from inspection import api as rest
 pages: list[URLPattern] = []
 api: list[URLPattern] = [
     path("captures/", rest.Captures.as_view(), name="captures"),
-    path("parts/<int:part_id>/image/", rest.PartImage.as_view(), name="part_image"),
     path("parts/<int:part_id>/map/", rest.PartMap.as_view(), name="part_map"),
 ]

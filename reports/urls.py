@@ -4,7 +4,7 @@ from django.urls import path
 from django.urls.resolvers import URLPattern
 
 from reports import api as rest
-from reports import views
+from reports import pictures, views
 
 pages: list[URLPattern] = [
     path("line/", views.line, name="line"),
@@ -16,6 +16,7 @@ pages: list[URLPattern] = [
 api: list[URLPattern] = [
     path("parts/", rest.Parts.as_view(), name="part_list"),
     path("parts/<int:part_id>/", rest.PartDetail.as_view(), name="part_detail"),
+    path("parts/<int:part_id>/image/", pictures.UnbiasedImage.as_view(), name="part_image"),
     path("parts/<int:part_id>/evidence/", rest.Evidence.as_view(), name="part_evidence"),
     path("reports/<slug:name>/", rest.Report.as_view(), name="report"),
 ]

@@ -1,7 +1,7 @@
 """What one may ask about cases, verdicts and ties."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 
@@ -128,9 +128,9 @@ def has_first_opinion(case: Case, person_id: int) -> FirstOpinion | None:
     return FirstOpinion.objects.filter(case=case, person=person_id).first()
 
 
-def parts_in_review() -> QuerySet[Part]:
-    """Parts whose number is on an inspector's screen or waits for one."""
-    return Part.objects.filter(pk__in=Case.objects.exclude(state=CaseState.CLOSED).values("shown_part"))
+def parts_shown() -> QuerySet[Part]:
+    """Parts whose number waits for an inspector's screen, is on one, or was: who decided them tells what they were."""
+    return Part.objects.filter(pk__in=Case.objects.values("shown_part"))
 
 
 # --- probes and audits ------------------------------------------------------------------------------------
@@ -147,6 +147,16 @@ def grey_scores(line: Line, *, most: int = 50) -> list[float]:
         score
         for score in recent.order_by("-id").values_list("shown_score", flat=True)[:most]
         if score is not None
+    ]
+
+
+def hold_lags(line: Line, *, most: int = 20) -> list[timedelta]:
+    """How long after its trigger each of the line's newest held parts was held."""
+    held = Part.objects.filter(line=line, held_at__isnull=False).order_by("-id")
+    return [
+        at - triggered
+        for at, triggered in held.values_list("held_at", "triggered_at")[:most]
+        if at is not None
     ]
 
 

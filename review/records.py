@@ -7,7 +7,8 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Person
+from accounts.models import Person, Role
+from accounts.queries import has_role
 from inspection.models import Inspection, Part
 from inspection.states import Reason
 from review import queries
@@ -42,7 +43,7 @@ def case_record(case: Case, *, is_blind: bool = False) -> dict[str, Any]:
         "state": case.state,
         "reason": reason,
         "reason_text": str(reason.label),
-        "score": None if is_blind else case.shown_score,
+        "score": None if is_blind else _told_score(case.shown_score),
         "grey_from": golden.grey_from if golden and not is_blind else None,
         "grey_to": golden.grey_to if golden and not is_blind else None,
         "triggered_at": part.triggered_at,
@@ -58,6 +59,11 @@ def case_record(case: Case, *, is_blind: bool = False) -> dict[str, Any]:
         "map_url": None if is_blind else map_url(case),
         "reference_url": reference_url(case),
     }
+
+
+def _told_score(score: float | None) -> float | None:
+    """Rounded: a score that no model computed would have digits that no model's have."""
+    return None if score is None else round(score, 4)
 
 
 def _golden_of(case: Case) -> Any:
@@ -97,9 +103,15 @@ def leased_record(case: Case, person: Person, lines: queries.Lines) -> dict[str,
         "precedents": [] if look.is_blind else [precedent_record(each) for each in precedents(case.part)],
         "criteria": criteria_of(case.shown_part),
         "lease": lease_record(case),
-        "queue": queries.queue_figures(lines, timezone.now()),
+        "queue": _queue_record(person, lines),
         "next": [_ahead_record(each, is_blind=look.policy.is_blind_first) for each in following],
     }
+
+
+def _queue_record(person: Person, lines: queries.Lines) -> dict[str, Any]:
+    """How many ties wait is for the expert: one more after a CANNOT_TELL would tell that it was no probe."""
+    figures = queries.queue_figures(lines, timezone.now())
+    return figures if has_role(person, Role.QUALITY_EXPERT) else {**figures, "ties": None}
 
 
 def _ahead_record(case: Case, *, is_blind: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from accounts.models import Person, Role
 from accounts.queries import line_codes, only_judges
 from inspection.models import Line, Part
 from inspection.queries import parts_matching
-from review.queries import parts_in_review
+from review.queries import parts_shown
 
 PAGE = 50
 
@@ -41,10 +41,10 @@ def parts_for(person: Person) -> QuerySet[Part]:
 
 
 def _unbiased(parts: QuerySet[Part], person: Person) -> QuerySet[Part]:
-    """Who judges parts and does nothing else looks none up that is in review: its record tells what the model said."""
+    """Who judges parts and does nothing else looks none up that is or was in review: its record tells too much."""
     if not only_judges(person):
         return parts
-    return parts.exclude(pk__in=parts_in_review().values("pk"))
+    return parts.exclude(pk__in=parts_shown().values("pk"))
 
 
 def page_of_parts(person: Person, asked: Asked) -> tuple[list[Part], int | None]:

@@ -24,7 +24,8 @@ SLOT_S = 10
 MOST_A_DRAW = 500
 SETTLED = timedelta(seconds=5)  # older rows are committed: none with a smaller id can appear any more
 MOST_PROBES_OPEN = 3
-LENT_FROM = 50  # the newest parts among which a probe finds a number
+USUAL_LAG = timedelta(milliseconds=500)
+LENT_FROM = 20  # the newest parts among which a probe finds a number
 _dice = random.SystemRandom()
 
 
@@ -94,19 +95,29 @@ def draw_audits(*, line: Line, policy: ReviewPolicy, now: datetime, actor: Actor
 
 
 def _clothes(shown: Part, line: Line, policy: ReviewPolicy) -> dict[str, object]:
-    """What a real grey part of this line would show, opened now."""
-    now = timezone.now()
-    deadline_at = now + timedelta(milliseconds=line.review_deadline_ms)
+    """What this part would show if the model had held it."""
+    opened_at = _held_at(shown, line)
+    deadline_at = opened_at + timedelta(milliseconds=line.review_deadline_ms)
     score = _usual_score(line)
     return {
         "shown_part": shown,
         "shown_score": score,
-        "opened_at": now,
+        "opened_at": opened_at,
         "deadline_at": deadline_at,
         "deadline_slot": int(deadline_at.timestamp()) // SLOT_S,
         "expected_cost": policy.overkill_cost * (1 - score),
         "wants_opinions": 2 if _dice.random() < policy.double_share else 1,
     }
+
+
+def _held_at(shown: Part, line: Line) -> datetime:
+    """As long after its trigger as grey parts of the line are held: the two times stand side by side on the screen."""
+    now = timezone.now()
+    lags = queries.hold_lags(line)
+    lag = _dice.choice(lags) if lags else USUAL_LAG
+    # No part is so old that its deadline is lost: after an outage passes of hours are drawn at once.
+    earliest = now - timedelta(milliseconds=line.review_deadline_ms / 10)
+    return min(max(shown.triggered_at + lag, earliest), now)
 
 
 def _usual_score(line: Line) -> float:

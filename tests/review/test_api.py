@@ -49,7 +49,7 @@ def test_the_lease_names_the_case_its_part_and_its_pictures():
     assert body["image_url"] == f"{reverse('case_image', args=[case.pk])}?view=main"
     assert body["map_url"] is None
     assert set(body["lease"]) == {"token", "expires_at"}
-    assert (body["queue"]["waiting"], body["queue"]["ties"]) == (1, 0)
+    assert (body["queue"]["waiting"], body["queue"]["ties"]) == (1, None)
     assert body["next"][0]["image_url"] != body["image_url"]
 
 
