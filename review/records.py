@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -14,9 +15,10 @@ from inspection.states import Reason
 from review import queries
 from review.containment import Containment, Suspect
 from review.models import Case, Criterion, FirstOpinion, ReviewPolicy, Ruling, Verdict
-from review.precedents import Precedent, contradictions, precedents
+from review.precedents import Evidence, Precedent, evidence_of, precedents
 from review.states import CaseKind
 
+COMPARED_AFTER = timedelta(seconds=3)
 AHEAD = 3  # cases whose pictures a screen fetches before it needs them
 UNMARKED = frozenset({CaseKind.AUDIT, CaseKind.PROBE})
 
@@ -100,7 +102,7 @@ def leased_record(case: Case, person: Person, lines: queries.Lines) -> dict[str,
         "first_opinion": look.first_opinion and look.first_opinion.verdict,
         "amber_s": look.policy.amber_s,
         "defect_types": look.policy.defect_types,
-        "precedents": [] if look.is_blind else [precedent_record(each) for each in precedents(case.part)],
+        "precedents": [] if look.is_blind else _precedents_shown(case),
         "criteria": criteria_of(case.shown_part),
         "lease": lease_record(case),
         "queue": _queue_record(person, lines),
@@ -112,6 +114,13 @@ def _queue_record(person: Person, lines: queries.Lines) -> dict[str, Any]:
     """How many ties wait is for the expert: one more after a CANNOT_TELL would tell that it was no probe."""
     figures = queries.queue_figures(lines, timezone.now())
     return figures if has_role(person, Role.QUALITY_EXPERT) else {**figures, "ties": None}
+
+
+def _precedents_shown(case: Case) -> list[dict[str, Any]]:
+    """None in a case's first seconds: a held part is not compared yet then, a known part would be, and that tells."""
+    if timezone.now() - case.opened_at < COMPARED_AFTER:
+        return []
+    return [precedent_record(each) for each in precedents(case.part)]
 
 
 def _ahead_record(case: Case, *, is_blind: bool) -> dict[str, Any]:
@@ -146,10 +155,14 @@ def tie_records(cases: Iterable[Case]) -> list[dict[str, Any]]:
     found = list(cases)
     books = {case.shown_part.line.part_type_id: case.shown_part for case in found}
     criteria = {part_type: criteria_of(part) for part_type, part in books.items()}
-    return [_tie_record(case, criteria[case.shown_part.line.part_type_id]) for case in found]
+    evidence = evidence_of([case.part for case in found])
+    return [
+        _tie_record(case, criteria[case.shown_part.line.part_type_id], evidence[case.part_id])
+        for case in found
+    ]
 
 
-def _tie_record(case: Case, criteria: list[dict[str, Any]]) -> dict[str, Any]:
+def _tie_record(case: Case, criteria: list[dict[str, Any]], evidence: Evidence) -> dict[str, Any]:
     flag = getattr(case, "flag", None)
     inspection = inspection_of(case.part)
     return {
@@ -159,8 +172,8 @@ def _tie_record(case: Case, criteria: list[dict[str, Any]]) -> dict[str, Any]:
         "is_for_the_record": case.late_at is not None or case.kind != CaseKind.HELD,
         "flag": flag and {"note": flag.note, "flagged_at": flag.flagged_at},
         "opinions": [opinion_record(verdict) for verdict in case.verdicts.all()],
-        "precedents": [precedent_record(each) for each in precedents(case.part)],
-        "contradictions": [precedent_record(each) for each in contradictions(case.part)],
+        "precedents": [precedent_record(each) for each in evidence.precedents],
+        "contradictions": [precedent_record(each) for each in evidence.contradictions],
         "criteria": criteria,
     }
 

@@ -1,6 +1,8 @@
 """Pictures of a case, under the case's own address: by nothing can a probe be told from a part of the line."""
 
+from django.db.models import Q
 from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -8,10 +10,10 @@ from rest_framework.request import Request
 from accounts.models import Role
 from accounts.queries import has_role
 from inspection import storage
-from inspection.models import Inspection
+from inspection.models import Inspection, PartType
 from inspection.pictures import PictureError, picture_response, shown_image
 from inspection.queries import deciding_view
-from review import records
+from review import queries, records
 from review.api.base import ReviewView
 from review.models import Case
 from review.references import reference_picture
@@ -32,7 +34,22 @@ class StillBlind(APIException):
     )
 
 
-class CaseImage(ReviewView):
+class PictureView(ReviewView):
+    """Cases on the person's lines, and precedents of the types of parts that these lines make."""
+
+    def case(self, pk: int) -> Case:
+        lines = self.lines()
+        seen = queries.cases(None).filter(pk=pk)
+        if lines is not None:
+            part_types = PartType.objects.filter(lines__code__in=lines)
+            seen = seen.filter(
+                Q(shown_part__line__code__in=lines)
+                | Q(ruling__is_precedent=True, part__part_type__in=part_types)
+            )
+        return get_object_or_404(seen)
+
+
+class CaseImage(PictureView):
     @extend_schema(responses={(200, "image/*"): bytes})
     def get(self, request: Request, pk: int) -> HttpResponse:
         """The picture that is judged, as it came from the camera where a browser can show that."""
@@ -47,7 +64,7 @@ class CaseImage(ReviewView):
             raise NoPicture(str(problem)) from problem
 
 
-class CaseMap(ReviewView):
+class CaseMap(PictureView):
     @extend_schema(responses={(200, "image/png"): bytes})
     def get(self, request: Request, pk: int) -> HttpResponse:
         """The defect map, one byte a pixel; on a blind-first line only after the first opinion."""
@@ -64,7 +81,7 @@ class CaseMap(ReviewView):
         return picture_response(map_as_shown(case, inspection, stored), "image/png")
 
 
-class CaseReference(ReviewView):
+class CaseReference(PictureView):
     @extend_schema(responses={(200, "image/jpeg"): bytes})
     def get(self, request: Request, pk: int) -> HttpResponse:
         """A good part, laid onto the picture of the case where that can be done."""
