@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
 from metrics.kappa import MISSING, FloatArray, IntArray, category_codes
 
@@ -33,6 +34,24 @@ class Consensus:
     def grades(self) -> IntArray:
         """The most likely class of each part; of equally likely ones the lowest."""
         return np.argmax(self.posterior, axis=1).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """How often an appraiser says one thing of parts that are another: k of n looks, both as the consensus weighs them.
+
+    A part that is bad with chance .7 counts as .7 of a bad part, so k and n are no whole numbers. The interval takes
+    the chances as given: it is too narrow while few parts are known and the consensus itself is in doubt.
+    """
+
+    k: float
+    n: float
+    lower: float
+    upper: float
+
+    @property
+    def value(self) -> float:
+        return self.k / self.n if self.n > NOTHING_SEEN else float("nan")
 
 
 def consensus(
@@ -75,6 +94,24 @@ def consensus(
     shares, confusion, seen = _most_likely_rates(looks, posterior)
     confusion[seen < NOTHING_SEEN] = np.nan
     return Consensus(posterior, shares, confusion, tuple(gains), converged)
+
+
+def error_rate(
+    counts: ArrayLike, found: Consensus, *, appraiser: int, truth: int, said: int, confidence: float = 0.95
+) -> ErrorRate:
+    """How often the appraiser says `said` of a part whose class is `truth`, from the same counts as the consensus.
+
+    Source: Clopper & Pearson, Biometrika 26 (1934), whose beta quantiles also take counts that are not whole.
+    """
+    own = _look_array(counts)[:, appraiser, :]
+    weight = found.posterior[:, truth]
+    k, n = float(weight @ own[:, said]), float(weight @ own.sum(axis=1))
+    if n <= NOTHING_SEEN:
+        return ErrorRate(0.0, 0.0, 0.0, 1.0)
+    tail, missed = (1 - confidence) / 2, max(0.0, n - k)
+    lower = float(stats.beta.ppf(tail, k, missed + 1)) if k > NOTHING_SEEN else 0.0
+    upper = float(stats.beta.ppf(1 - tail, k + 1, missed)) if missed > NOTHING_SEEN else 1.0
+    return ErrorRate(k, n, lower, upper)
 
 
 def look_counts(looks: Sequence[ArrayLike], *, classes: int) -> FloatArray:

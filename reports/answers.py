@@ -9,7 +9,9 @@ from audit.models import Event
 from inspection import storage
 from inspection.models import Disposition, Image, Inspection
 from inspection.states import Reason, Source
+from metrics.pass_audit import PER_MILLION
 from reports.boards import image_url, map_url
+from reports.queries.audits import AuditReport
 from reports.queries.management import Report
 from reports.queries.records import Record
 
@@ -187,6 +189,74 @@ def underkill_answer(report: Report) -> dict[str, Any]:
         "system": {figure.name.removeprefix("system_"): figure.as_json() for figure in report.system},
         "model": {figure.name.removeprefix("model_"): figure.as_json() for figure in report.model},
     }
+
+
+def audit_answer(audit: AuditReport) -> dict[str, Any]:
+    """The estimated escapes, with what they rest on; never part of a yield."""
+    estimate, underkill = audit.estimate, audit.underkill
+    return {
+        "passes": audit.passes,
+        "never_drawn": audit.never_drawn,
+        "uncovered": audit.uncovered,
+        "drawn": audit.drawn,
+        "judged": audit.judged,
+        "bad": audit.bad,
+        "waiting_for_the_expert": audit.tied,
+        "judged_by_nobody": audit.unjudged,
+        "on_their_way": audit.open,
+        "looks_drawn_as_said": audit.looks_drawn_as_said,
+        "bad_passes": estimate
+        and {
+            "value": estimate.bad_passes,
+            "standard_error": estimate.standard_error,
+            "lower_95": estimate.lower,
+            "upper_95": estimate.upper,
+        },
+        "per_million": estimate
+        and {
+            **dict(zip(("value", "lower_95", "upper_95"), estimate.per_million, strict=True)),
+            "limit_95": estimate.upper_limit_per_million,
+        },
+        "per_million_were_all_unjudged_bad": audit.worst and audit.worst.per_million[0],
+        "underkill": underkill
+        and {
+            "were_unknown_rejects_bad": underkill[0],
+            "were_unknown_rejects_good": underkill[1],
+            "lower_95": underkill[2],
+            "upper_95": underkill[3],
+        },
+        "lacks": audit.lacks or None,
+        "hidden": audit.hidden or None,
+        "strata": [
+            {
+                "line": stratum.line,
+                "share": stratum.share,
+                "passes": stratum.passes,
+                "drawn": stratum.drawn,
+                "judged": stratum.judged,
+                "bad": stratum.bad,
+            }
+            for stratum in audit.strata
+        ],
+    }
+
+
+def audit_rows(audits: dict[str, AuditReport]) -> list[dict[str, Any]]:
+    """Of audited passes, as counted; the rate is weighted by how likely each was to be drawn."""
+    return [
+        {
+            "line": code or "all",
+            "figure": "audited_escape_rate",
+            "k": audit.bad,
+            "n": audit.judged,
+            **{
+                name: audit.estimate.per_million[place] / PER_MILLION if audit.estimate else ""
+                for place, name in enumerate(("rate", "lower_95", "upper_95"))
+            },
+        }
+        for code, audit in audits.items()
+        if audit.drawn and (code or len(audits) > 2)
+    ]
 
 
 CSV_COLUMNS = ("line", "figure", "k", "n", "rate", "lower_95", "upper_95")

@@ -9,6 +9,7 @@ import numpy as np
 
 from metrics.rates import Rate
 
+FEWEST = 20  # of people's looks: with fewer a share of them says more than the numbers carry
 NO_BREAK = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 
 
@@ -18,6 +19,7 @@ class RateFigure:
 
     counts   what k counts, as in "12 of 340 bad parts passed"
     nothing  the sentence for n = 0
+    needed   with fewer than this n the rate is not told at all: it would say more than the numbers carry
     """
 
     name: str
@@ -25,20 +27,21 @@ class RateFigure:
     rate: Rate
     counts: str
     nothing: str
+    needed: int = 1
 
     @property
     def is_known(self) -> bool:
-        return self.rate.n > 0
+        return self.rate.n >= self.needed
 
     @property
     def text(self) -> str:
-        return percent(self.rate.value) if self.is_known else "not known"
+        return percent(self.rate.value) if self.is_known else too_few_or_unknown(self.rate.n)
 
     @property
     def bound(self) -> str:
         """Never left out beside `text`."""
         if not self.is_known:
-            return self.nothing
+            return self.lacking
         return (
             f"{self.rate.k} of {self.rate.n} {self.counts}; 95{NO_BREAK}% sure between "
             f"{percent(self.rate.lower)} and {percent(self.rate.upper)}"
@@ -48,8 +51,12 @@ class RateFigure:
     def short_bound(self) -> str:
         """For a narrow tile: still k, n and the interval."""
         if not self.is_known:
-            return self.nothing
+            return self.lacking
         return f"{self.rate.k} of {self.rate.n} · 95{NO_BREAK}%: {percent(self.rate.lower)} to {percent(self.rate.upper)}"
+
+    @property
+    def lacking(self) -> str:
+        return f"{self.rate.n} of {self.needed} needed" if self.rate.n else self.nothing
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -58,6 +65,60 @@ class RateFigure:
             "rate": self.rate.value if self.is_known else None,
             "lower_95": self.rate.lower if self.is_known else None,
             "upper_95": self.rate.upper if self.is_known else None,
+            "says": f"{self.text}: {self.bound}",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ValueFigure:
+    """A figure that is no rate (kappa, d'), with its n and its 95 % interval.
+
+    value   None where there is nothing to compute it from; `nothing` says so
+    needed  with fewer than this n it is not told at all
+    word    how the figure reads, as in "good"
+    """
+
+    name: str
+    label: str
+    value: float | None
+    lower: float
+    upper: float
+    n: int
+    of: str
+    nothing: str
+    needed: int
+    word: str = ""
+    is_share: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        return self.value is not None and math.isfinite(self.value) and self.n >= self.needed
+
+    @property
+    def text(self) -> str:
+        return self._said(self.value) if self.is_known else too_few_or_unknown(self.n)
+
+    def _said(self, value: float | None) -> str:
+        return "" if value is None else percent(value) if self.is_share else f"{value:.2f}"
+
+    @property
+    def bound(self) -> str:
+        """Never left out beside `text`."""
+        if self.is_known:
+            return f"{self.n} {self.of} · 95{NO_BREAK}%: {self._said(self.lower)} to {self._said(self.upper)}"
+        return f"{self.n} of {self.needed} needed" if 0 < self.n < self.needed else self.nothing
+
+    @property
+    def short_bound(self) -> str:
+        return self.bound
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "n": self.n,
+            "value": self.value if self.is_known else None,
+            "lower_95": self.lower if self.is_known else None,
+            "upper_95": self.upper if self.is_known else None,
+            "word": self.word if self.is_known else "",
             "says": f"{self.text}: {self.bound}",
         }
 
@@ -97,6 +158,10 @@ class SpreadFigure:
     def as_json(self) -> dict[str, Any]:
         low, high = self.values or (None, None)
         return {"n": self.n, f"p{self.quantiles[0]}_ms": low, f"p{self.quantiles[1]}_ms": high}
+
+
+def too_few_or_unknown(n: int) -> str:
+    return "too few" if n else "not known"
 
 
 def percent(share: float) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 
 from inspection.states import Outcome, PartState
+from reports.queries.agreement import ALL, PROBES
 from reports.queries.parts import Asked
 
 PERIODS: dict[str, tuple[str, timedelta | None]] = {
@@ -49,6 +50,7 @@ class PartFilter(forms.Form):
 class PeriodForm(forms.Form):
     """Period of a report: a named one, or from / to; the line, if not all."""
 
+    default_period = DEFAULT_PERIOD
     period = forms.ChoiceField(
         required=False, choices=[("", ""), *((name, label) for name, (label, _) in PERIODS.items())]
     )
@@ -66,12 +68,28 @@ class PeriodForm(forms.Form):
             raise forms.ValidationError("The period must end after it begins: give `from` before `to`.")
         return sent
 
+    @property
+    def period_name(self) -> str:
+        return str(self.cleaned_data["period"] or self.default_period)
+
     def bounds(self, now: datetime) -> tuple[datetime, datetime]:
-        length = PERIODS[self.cleaned_data["period"] or DEFAULT_PERIOD][1]
+        length = PERIODS[self.period_name][1]
         since = self.cleaned_data["from"] or (
             now - length if length else datetime.min.replace(year=2000, tzinfo=now.tzinfo)
         )
         return since, self.cleaned_data["to"] or now + timedelta(seconds=1)
+
+
+class AgreementForm(PeriodForm):
+    """As a report's period, and what counts as the reference: every one, or known parts alone."""
+
+    default_period = "month"
+    reference = forms.ChoiceField(required=False, choices=[("", ""), (ALL, "All"), (PROBES, "Probes alone")])
+
+
+class InspectorsForm(PeriodForm):
+    default_period = "month"
+    person = forms.CharField(required=False, max_length=150)
 
 
 # DateTimeField also reads every ISO 8601 form by itself, with and without an offset.

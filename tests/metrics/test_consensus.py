@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from metrics.consensus import consensus, look_counts
+from metrics.agreement import BAD, GOOD
+from metrics.consensus import consensus, error_rate, look_counts
 from metrics.kappa import MISSING
+from metrics.rates import clopper_pearson
 
 # Dawid & Skene 1979, table 1: 45 patients, fitness 1 to 4; the first anaesthetist three times, four others once.
 THREE_TIMES = """111 333 112 222 222 222 122 333 222 232 444 222 111 222 121 111 111 111 222 222 222 222 222 221
@@ -139,3 +141,24 @@ def test_other_bad_input_is_refused():
         look_counts([[[0, 1]], [[0]]], classes=2)
     with pytest.raises(ValueError, match="same parts"):
         look_counts([], classes=2)
+
+
+def test_with_every_grade_known_the_error_rates_are_plain_counts_with_their_exact_interval():
+    truth = np.array([BAD] * 12 + [GOOD] * 8)
+    said = truth.copy()
+    said[:3] = GOOD  # passes 3 of 12 bad parts
+    counts = look_counts([said, truth], classes=2)
+    found = consensus(counts, known=truth)
+    passed = error_rate(counts, found, appraiser=0, truth=BAD, said=GOOD)
+    assert (passed.k, passed.n) == (3, 12)
+    assert (passed.lower, passed.upper) == pytest.approx(clopper_pearson(3, 12))
+    rejected = error_rate(counts, found, appraiser=0, truth=GOOD, said=BAD)
+    assert (rejected.k, rejected.n, rejected.lower) == (0, 8, 0)
+    assert rejected.upper == pytest.approx(clopper_pearson(0, 8)[1])
+
+
+def test_an_appraiser_who_saw_nothing_of_a_class_has_no_error_rate():
+    counts = look_counts([[GOOD, MISSING], [GOOD, BAD]], classes=2)
+    unseen = error_rate(counts, consensus(counts, known=[GOOD, BAD]), appraiser=0, truth=BAD, said=GOOD)
+    assert (unseen.n, unseen.lower, unseen.upper) == (0, 0, 1)
+    assert math.isnan(unseen.value)

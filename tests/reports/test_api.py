@@ -224,7 +224,7 @@ def test_a_period_that_ends_before_it_begins_is_400(client, at):
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid")
 
 
-@pytest.mark.parametrize("name", ["agreement", "roi", "validation", "drift"])
+@pytest.mark.parametrize("name", ["roi", "validation", "drift"])
 def test_a_report_that_is_not_built_yet_says_so(client, name):
     answer = client.get(f"/api/v1/reports/{name}/")
     assert (answer.status_code, answer.json()["error"]) == (501, "not_built")

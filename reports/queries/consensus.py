@@ -1,0 +1,126 @@
+"""What the looks at each part say together (Dawid & Skene), and what each appraiser's errors are against that."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metrics.agreement import BAD, GOOD
+from metrics.consensus import Consensus, ErrorRate, consensus, error_rate, look_counts
+from metrics.kappa import MISSING, FloatArray, IntArray
+from metrics.rates import Rate
+from reports.figures import FEWEST, ValueFigure
+from review.states import Grade, VerdictWord
+
+SURE, MOST_CONTRADICTIONS = 0.9, 10
+BoolArray = NDArray[np.bool_]
+
+
+class Look(NamedTuple):
+    """One standing verdict. `part` is whose pictures were judged, the grades are what is known of it."""
+
+    case: int
+    part: int
+    person: int
+    name: str
+    word: str
+    kind: str
+    probe_grade: str | None
+    ruled_grade: str | None
+
+
+class Material(NamedTuple):
+    """Everything as codes over the same parts: looks x parts for each appraiser, the reference, and what is pinned."""
+
+    parts: list[int]
+    looks: dict[str, IntArray]
+    reference: IntArray
+    known: IntArray
+    cannot_tell: dict[str, Rate]
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A ruled part that the consensus of its looks sees otherwise."""
+
+    part: int
+    ruled: str
+    chance: float
+    looks: int
+
+
+class Together(NamedTuple):
+    """The consensus over the parts of which anybody could tell, or whose grade is known."""
+
+    parts: list[int]
+    counts: FloatArray
+    consensus: Consensus
+
+
+def consensus_lacks(material: Material) -> str:
+    """Two looks at each part tell little about who is right: known parts anchor it, or a third appraiser."""
+    appraisers = sum(int((own != MISSING).any()) for own in material.looks.values())
+    parts, known = int(_told(material).sum()), int((material.known != MISSING).sum())
+    if parts < FEWEST:
+        return f"Too few: {parts} of {FEWEST} parts needed."
+    if appraisers < 3 and known < FEWEST:
+        return (
+            f"It needs three appraisers or {FEWEST} parts of known grade; there are {appraisers} and {known}."
+        )
+    return ""
+
+
+def _told(material: Material) -> BoolArray:
+    told = material.known != MISSING
+    for own in material.looks.values():
+        told = told | (own != MISSING).any(axis=0)
+    return told
+
+
+def together(material: Material) -> Together:
+    told = _told(material)
+    counts = look_counts([own[:, told] for own in material.looks.values()], classes=2)
+    parts = [part for part, is_told in zip(material.parts, told, strict=True) if is_told]
+    return Together(parts, counts, consensus(counts, known=material.known[told]))
+
+
+def estimated(
+    name: str, which: str, found: Together | None, place: int, *, truth: int, said: int
+) -> ValueFigure:
+    rate = (
+        error_rate(found.counts, found.consensus, appraiser=place, truth=truth, said=said)
+        if found
+        else ErrorRate(0.0, 0.0, 0.0, 1.0)
+    )
+    return ValueFigure(
+        f"consensus_{name}",
+        f"Estimated {name}",
+        rate.value if rate.n else None,
+        rate.lower,
+        rate.upper,
+        round(rate.n),
+        f"looks at {which} parts",
+        f"No look at a {which} part.",
+        FEWEST,
+        is_share=True,
+    )
+
+
+def contradictions(material: Material, looks: list[Look], found: Together | None) -> list[Contradiction]:
+    """Rulings that the looks at the part, weighed by who usually is right, speak against; the surest first."""
+    if found is None:
+        return []
+    ruled = {look.part: look.ruled_grade for look in looks if look.ruled_grade and not look.probe_grade}
+    seen = [
+        Contradiction(
+            part,
+            ruled[part],
+            float(chances[GOOD if ruled[part] == Grade.BAD else BAD]),
+            sum(look.part == part and look.word != VerdictWord.CANNOT_TELL for look in looks),
+        )
+        for part, chances in zip(found.parts, found.consensus.posterior, strict=True)
+        if part in ruled
+    ]
+    seen = [each for each in seen if each.chance >= SURE and each.looks > 1]
+    return sorted(seen, key=lambda each: -each.chance)[:MOST_CONTRADICTIONS]
