@@ -86,6 +86,13 @@ FAMILIES = {
             options="vision.models.peaks:PeaksOptions",
         ),
         Family(
+            "cells",
+            "vision.models.cells:Cells",
+            "Cells: painted defects, cell by cell, on the frozen backbone; for few painted parts",
+            "painted labels",
+            options="vision.models.cells:CellsOptions",
+        ),
+        Family(
             "unet",
             "vision.models.unet:UNet",
             "U-Net: painted defects, pixel by pixel, in tiles at native resolution",

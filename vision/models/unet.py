@@ -13,15 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from vision.holdout import hold_out
-from vision.maps import robust_maximum
 from vision.models.calibration import Calibration
+from vision.models.tiled_map import TiledMap, check_tiles
 from vision.models.unet_crops import Changes, Crops
 from vision.models.unet_network import CELL_PX, LITE0, empty_network, new_network
 from vision.models.unet_training import WORST_CELLS, Schedule, train
@@ -30,16 +28,11 @@ from vision.predictor import (
     Example,
     FloatMap,
     Image,
-    NotFittedError,
-    Prediction,
     Progress,
     State,
-    check_image,
     good_and_bad,
 )
-from vision.preprocess.tiling import Layout, stitch, tiles_of
-from vision.runtime.engine import Raw, Tiles
-from vision.staged import Staged, module_tensors, tensors_under
+from vision.staged import module_tensors, tensors_under
 
 FEWEST_GOOD = 5
 FEWEST_PAINTED = 3
@@ -79,12 +72,7 @@ class UNetOptions:
     held_share: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.tile_px < 2 * STRIDE_PX or self.tile_px % STRIDE_PX:
-            raise ValueError(f"tile_px is a multiple of 32 from 64 on, not {self.tile_px}.")
-        if not 0 <= self.overlap_px <= self.tile_px // 2:
-            raise ValueError(f"overlap_px lies between 0 and half a tile, not at {self.overlap_px}.")
-        if not 0.05 <= self.scale <= 4:
-            raise ValueError(f"scale lies between 0.05 and 4, not at {self.scale}.")
+        check_tiles(self, step_px=STRIDE_PX)
         if self.steps < 1 or self.batch < 2:
             raise ValueError("steps is at least 1 and batch at least 2.")
         if not (0 < self.rate <= 1 and 0 < self.encoder_rate <= 1):
@@ -95,17 +83,17 @@ class UNetOptions:
             raise ValueError("pasted_share lies between 0 and 1, held_share between 0 and 0.5.")
 
 
-class UNet(Staged):
+class UNet(TiledMap):
     """For parts whose defects somebody painted."""
 
     family: ClassVar[str] = "unet"
+    cell_px: ClassVar[int] = CELL_PX
+    worst: ClassVar[int] = WORST_CELLS
 
     def __init__(self, network: nn.Module, *, device: str, options: UNetOptions, origin: str) -> None:
-        super().__init__(network.to(device), device=device)
+        super().__init__(network, device=device, tiles=options)
         self._options = options
         self._origin = origin
-        self._has_learned = False
-        self._calibration: Calibration | None = None
         self._weights_folder: Path | None = None
 
     @classmethod
@@ -135,15 +123,8 @@ class UNet(Staged):
 
         Raises ValueError for fewer than 5 good parts or 3 painted ones.
         """
-        good, bad = good_and_bad(examples)
-        painted = [example for example in bad if example.mask is not None and example.mask.any()]
-        if len(good) < FEWEST_GOOD or len(painted) < FEWEST_PAINTED:
-            raise ValueError(
-                f"The family unet needs at least {FEWEST_GOOD} good parts and {FEWEST_PAINTED} bad ones with a painted "
-                f"defect, not {len(good)} and {len(painted)}."
-            )
+        good, painted, unpainted = check_painted(examples, family=self.family)
         taught, held = kept_out(good, painted, share=self._options.held_share, seed=seed)
-        unpainted = [example for example in bad if example.mask is None or not example.mask.any()]
         crops = Crops(
             [self._seen(example) for example in taught],
             size_px=self._options.tile_px,
@@ -168,33 +149,15 @@ class UNet(Staged):
         self.calibrate(judged)
         progress(1.0, f"Fitted. {self._origin}")
 
-    def calibrate(self, examples: Sequence[Example]) -> None:
-        """Raises ValueError without good parts, and where the evidence is not finite."""
-        good, bad = good_and_bad(examples)
-        self._calibration = Calibration.of(self._evidence(good), self._evidence(bad))
-
-    def prepare(self, image: Image) -> Tiles:
-        check_image(image)
-        seen = self._picture(image)
-        tiles = np.stack(list(tiles_of(seen, self._layout(*image.shape[:2]))))
-        scaled = (tiles.astype(np.float32) - np.float32(127.5)) / np.float32(127.5)
-        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
-
-    def finish(self, raw: Raw, *, height: int, width: int) -> Prediction:
-        if self._calibration is None:
-            raise NotFittedError("This unet model has not been fitted yet.")
-        cells = self._cells(raw, height=height, width=width)
-        score = self._calibration.probability(robust_maximum(cells, worst=WORST_CELLS))
-        return Prediction(float(score), self._calibration.probability(cells).astype(np.float32))
+    def light(self, picture: Image) -> FloatMap:
+        return (picture.astype(np.float32) - np.float32(127.5)) / np.float32(127.5)
 
     def state(self) -> State:
-        if self._calibration is None:
-            raise NotFittedError("This unet model has not been fitted yet.")
         metadata = {
             "preprocessing": self.preprocessing,
             "options": asdict(self._options),
             "origin": self._origin,
-            "calibration": self._calibration.as_json(),
+            "calibration": self._fitted().as_json(),
         }
         return State(module_tensors(self.network, prefix="network"), metadata)
 
@@ -236,51 +199,25 @@ class UNet(Staged):
             )
         self.network = network
 
-    def _evidence(self, examples: Sequence[Example]) -> NDArray[np.float64]:
-        """One number an example. Raises NotFittedError before `fit`."""
-        if not self._has_learned:
-            raise NotFittedError("This unet model has not been fitted yet.")
-        found = []
-        for example in examples:
-            raw = self.engine.run([self.prepare(example.pixels)])[0]
-            height, width = example.pixels.shape[:2]
-            found.append(robust_maximum(self._cells(raw, height=height, width=width), worst=WORST_CELLS))
-        return np.array(found, dtype=np.float64)
-
-    def _cells(self, raw: Raw, *, height: int, width: int) -> FloatMap:
-        """The tiles' logits as one map of the whole image, a cell for about 4x4 pixels."""
-        layout = self._layout(height, width)
-        whole = stitch(raw[0], layout)
-        shape = (-(-layout.width // CELL_PX), -(-layout.height // CELL_PX))
-        return np.asarray(cv2.resize(whole, shape, interpolation=cv2.INTER_AREA), np.float32)
-
-    def _layout(self, height: int, width: int) -> Layout:
-        scale = self._options.scale
-        return Layout(
-            max(1, round(height * scale)),
-            max(1, round(width * scale)),
-            self._options.tile_px,
-            self._options.overlap_px,
-        )
-
-    def _picture(self, image: Image) -> Image:
-        """At the wanted scale."""
-        layout = self._layout(*image.shape[:2])
-        if (layout.height, layout.width) != image.shape[:2]:
-            smaller = self._options.scale < 1
-            how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-            image = np.asarray(cv2.resize(image, (layout.width, layout.height), interpolation=how), np.uint8)
-        return image
-
     def _seen(self, example: Example) -> Example:
         """The example as the network will see it."""
         seen = self._picture(example.pixels)
-        mask = example.mask
-        if mask is not None and mask.shape != seen.shape[:2]:
-            # A crack keeps its cell whatever share of it is painted.
-            area = cv2.resize(mask.astype(np.float32), seen.shape[1::-1], interpolation=cv2.INTER_AREA)
-            mask = np.asarray(area > 0, np.bool_)
+        mask = None if example.mask is None else self._mask(example.mask, seen)
         return Example(seen, example.is_bad, example.defect, mask, example.group)
+
+
+def check_painted(
+    examples: Sequence[Example], *, family: str
+) -> tuple[list[Example], list[Example], list[Example]]:
+    """(good, painted, bad without a mask); raises ValueError for too few of the first two."""
+    good, bad = good_and_bad(examples)
+    painted = [example for example in bad if example.mask is not None and example.mask.any()]
+    if len(good) < FEWEST_GOOD or len(painted) < FEWEST_PAINTED:
+        raise ValueError(
+            f"The family {family} needs at least {FEWEST_GOOD} good parts and {FEWEST_PAINTED} bad ones with a painted "
+            f"defect, not {len(good)} and {len(painted)}."
+        )
+    return good, painted, [example for example in bad if example.mask is None or not example.mask.any()]
 
 
 def kept_out(
