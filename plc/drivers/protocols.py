@@ -1,0 +1,37 @@
+"""Every protocol by the name that a link carries. A further one is its own file here and one entry below."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from plc.drivers.driver import PlcDriver
+
+Options = Mapping[str, Any]
+
+
+def _ethernet_ip(host: str, port: int, mailboxes: Sequence[str], options: Options) -> PlcDriver:
+    from plc.drivers.ethernet_ip import EthernetIpDriver  # a gateway loads its own protocol's library only
+
+    return EthernetIpDriver(f"{host}:{port}", mailboxes, **options)
+
+
+def _modbus(host: str, port: int, mailboxes: Sequence[str], options: Options) -> PlcDriver:
+    from plc.drivers.modbus import ModbusDriver  # a gateway loads its own protocol's library only
+    from plc.drivers.registers import Registers
+
+    return ModbusDriver(host, port, mailboxes, registers=Registers(**options))
+
+
+PROTOCOLS: dict[str, Callable[[str, int, Sequence[str], Options], PlcDriver]] = {
+    "ethernet_ip": _ethernet_ip,
+    "modbus": _modbus,
+}
+
+
+def new_driver(
+    protocol: str, host: str, port: int, mailboxes: Sequence[str], options: Options | None = None
+) -> PlcDriver:
+    """An unopened driver. Raises ValueError for options that this protocol does not have or cannot follow."""
+    try:
+        return PROTOCOLS[protocol](host, port, mailboxes, options or {})
+    except TypeError as error:
+        raise ValueError(f"{protocol} has no such option: {error}") from error
