@@ -1,205 +1,60 @@
-"""The controller as a whole: two ports, a scan thread, and the switches for faults."""
+"""The Logix-like controller: EtherNet/IP in front of the program, and its table of CIP connections."""
 
-import argparse
 import contextlib
-import json
-import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Any
 
 from plc.simulator.cip import WRITES, CipError, Router
-from plc.simulator.faults import AT_ONCE, Fault, Faults
-from plc.simulator.journal import Journal
-from plc.simulator.program import PulseError, StationProgram
+from plc.simulator.controller import Controller
 from plc.simulator.session import Connection, Session
-from plc.simulator.tags import BOOL, REAL, TagTable
 
-SCAN_S = 0.01
 WRITE_REFUSED = 0x10  # device state conflict
 
 
-class Simulator:
-    """A Logix-like controller in this process.
+class Simulator(Controller):
+    """A `Controller` that speaks EtherNet/IP.
 
-    port, sensor_port  0 takes a free one; read them back after `start`
-    log, state         files of `plc.simulator.journal`; None keeps nothing
-    stations           ("S01:H01", ...): automatic and late mailbox of each station
-    strict             see `plc.simulator.cip.Router`
-
-    Use as a context manager, or start() and stop(); both may be called from one thread only.
+    strict           see `plc.simulator.cip.Router`
+    max_connections  class-3 connections it has room for
     """
 
-    def __init__(
-        self,
-        *,
-        port: int = 0,
-        sensor_port: int = 0,
-        host: str = "127.0.0.1",
-        log: Path | str | None = None,
-        state: Path | str | None = None,
-        stations: Sequence[str] = ("S01:H01",),
-        hold_capacity: int = 20,
-        gate_s: float = 8.0,
-        auto_s: float = 0.5,
-        strict: bool = True,
-        max_connections: int = 256,
-    ) -> None:
-        self.host, self.port, self.sensor_port = host, port, sensor_port
-        self.faults = Faults()
-        self.tags = TagTable()
-        self.journal = Journal(Path(log) if log else None, Path(state) if state else None)
-        self.router = Router(self.tags, strict=strict, before=self._before_service)
+    def __init__(self, *, max_connections: int = 256, **options: Any) -> None:
+        super().__init__(**options)
+        self.router = Router(self.tags, strict=self.strict, before=self._before_service)
         self._max_connections = max_connections
         self._connections: dict[int, Connection] = {}
-        self._clients: set[socket.socket] = set()
-        self._wires: set[socket.socket] = set()
-        self._listeners: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._frozen_until = 0.0
         self._rejecting = threading.local()
-        self._build_program(stations, hold_capacity, gate_s, auto_s)
 
-    def _build_program(
-        self, stations: Sequence[str], hold_capacity: int, gate_s: float, auto_s: float
-    ) -> None:
-        # Neighbours such as any real program has, so that a wrong instance id hits something.
-        self.tags.add("Conveyor_Speed", REAL)
-        self.tags.add("Conveyor_Running", BOOL)
-        self.tags.add("Conveyor_Counts", count=8)
-        self.programs: dict[str, StationProgram] = {}
-        for pair in stations:
-            station, _, late = pair.partition(":")
-            if not station or not late:
-                raise ValueError(f"A station is written S01:H01, not {pair!r}.")
-            self.tags.add_mailbox(station)
-            self.tags.add_mailbox(late)
-            self.programs[station] = StationProgram(
-                self.tags,
-                self.journal,
-                station=station,
-                late=late,
-                hold_capacity=hold_capacity,
-                gate_s=gate_s,
-                auto_s=auto_s,
-            )
-        self._mailboxes = [name for p in self.programs.values() for name in (p.station, p.late)]
+    def _open_port(self) -> None:
+        self._eip = self._listen(self.port)
+        self.port = self._eip.getsockname()[1]
 
-    # life
+    def _serve(self) -> None:
+        self._spawn(self._accept_forever, self._eip, self._clients, self._serve_eip)
 
-    def start(self) -> Self:
-        """Raises OSError if a port is taken; then no file was touched: it may be another controller's."""
-        try:
-            eip = self._listen(self.port)
-            sensor = self._listen(self.sensor_port)
-        except OSError:
-            self._close_listeners()
-            raise
-        self.port, self.sensor_port = eip.getsockname()[1], sensor.getsockname()[1]
-        self.journal.open()
-        with self.tags.lock:
-            self.tags.load(self.journal.memory.get("tags", {}))
-            for station, program in self.programs.items():
-                program.load(self.journal.memory.get("parts", {}).get(station, []), time.monotonic())
-            self._first_scan()
-        self._spawn(self._accept_forever, eip, self._serve_eip)
-        self._spawn(self._accept_forever, sensor, self._serve_sensor)
-        self._spawn(self._scan_forever)
-        return self
+    def _serve_eip(self, client: socket.socket) -> None:
+        Session(self, client).serve()
+        self._clients.discard(client)
 
-    def stop(self) -> None:
-        self._stopping.set()
-        self._wake(self._listeners)
-        self._join("plc-_accept_forever")
-        self._wake([*self._clients, *self._wires])
-        self._join("plc-")
-        self._close_listeners()
-        with self.tags.lock:
-            self._commit()
-        self.journal.close()
+    def _drop_clients(self) -> None:
+        self._wake(list(self._clients))
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def sleep(self, seconds: float) -> bool:
-        """Sleep unless the controller stops; True if it did."""
-        return self._stopping.wait(seconds)
-
-    # the program
-
-    def pulse(self, station: str, trig_seq: int, part_id: str) -> bool:
-        """The part-present sensor. False if this very pulse was seen before; raises PulseError."""
-        program = self.programs.get(station)
-        if program is None:
-            raise PulseError(f"There is no station {station!r}.")
-        with self.tags.lock:
-            is_new = program.pulse(trig_seq, part_id, time.monotonic())
-            if is_new:
-                self._commit()
-        return is_new
-
-    def _first_scan(self) -> None:
-        boot = int(self.journal.memory.get("boot", 0)) + 1
-        for mailbox in self._mailboxes:
-            self.tags.set_number(f"VIS_{mailbox}_PlcBoot", boot)
-            self.tags.set_number(f"VIS_{mailbox}_Mode", 1)
-        for program in self.programs.values():
-            program.power_up(time.monotonic())
-        self._boot = boot
-        self.journal.note("boot", boot=boot)
-        self._commit()
-
-    def _scan_forever(self) -> None:
-        while not self._stopping.wait(SCAN_S):
-            now = time.monotonic()
-            if now < self._frozen_until:
-                continue
-            with self.tags.lock:
-                if sum(program.scan(now) for program in self.programs.values()):
-                    self._commit()
-
-    def _commit(self) -> None:
-        parts = {station: program.dump(time.monotonic()) for station, program in self.programs.items()}
-        self.journal.commit({"boot": self._boot, "tags": self.tags.dump(), "parts": parts})
-
-    # faults
-
-    def fault(
-        self, fault: Fault | str, *, count: int = 1, seconds: float = 1.0, writes_only: bool = False
-    ) -> None:
-        """Let something go wrong, now or at the next occasion."""
-        fault = Fault(fault)
-        if fault not in AT_ONCE:
-            self.faults.arm(fault, count=count, seconds=seconds, writes_only=writes_only)
-            return
-        self.faults.taken += 1
-        if fault is Fault.FREEZE:
-            self._frozen_until = time.monotonic() + seconds
-        elif fault is Fault.DOWNLOAD:
-            self.tags.renumber()
-        elif fault is Fault.DROP_ALL:
-            self._wake(list(self._clients))
-        else:
-            self._restart(loses_memory=fault is Fault.COUNTER_RESET)
+    def _close_port(self) -> None:
+        """Its listener and its clients are ours like the sensor wire's: `stop` wakes and closes them all."""
 
     def _restart(self, *, loses_memory: bool) -> None:
         with self.tags.lock:
             with self._lock:
                 self._connections.clear()
-            self._wake(list(self._clients))
-            if loses_memory:
-                self.tags.clear()
-                for program in self.programs.values():
-                    program.lose_memory()
-            self._first_scan()
+            super()._restart(loses_memory=loses_memory)
+
+    @property
+    def connections(self) -> int:
+        return len(self._connections)
 
     @contextlib.contextmanager
     def writes_rejected(self, *, only_after: int) -> Iterator[None]:
@@ -243,152 +98,3 @@ class Simulator:
                 if now - connection.used_at > connection.timeout_s:
                     del self._connections[key]
             return len(self._connections) < self._max_connections
-
-    def status(self) -> dict[str, Any]:
-        """For people and tests: what the controller knows of itself."""
-        with self.tags.lock:
-            mailboxes = {
-                name: {
-                    tag: self.tags.number(f"VIS_{name}_{tag}")
-                    for tag in (
-                        "DispSeq",
-                        "AckSeq",
-                        "AckCode",
-                        "AppHb",
-                        "PlcHb",
-                        "TrigSeq",
-                        "HoldFree",
-                        "Mode",
-                    )
-                }
-                for name in self._mailboxes
-            }
-            parts = {
-                station: {
-                    "on_belt": sum(not part.routed for part in program.parts),
-                    "in_hold": sum(part.routed and not part.left for part in program.parts),
-                }
-                for station, program in self.programs.items()
-            }
-        return {
-            "boot": self._boot,
-            "connections": len(self._connections),
-            "faults_taken": self.faults.taken,
-            "mailboxes": mailboxes,
-            "parts": parts,
-        }
-
-    # ports
-
-    def _listen(self, port: int) -> socket.socket:
-        listener = socket.create_server((self.host, port))
-        self._listeners.append(listener)
-        return listener
-
-    def _close_listeners(self) -> None:
-        for listener in self._listeners:
-            listener.close()
-
-    def _accept_forever(self, listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
-        while not self._stopping.is_set():
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if serve == self._serve_eip:
-                self._clients.add(client)
-            else:
-                self._wires.add(client)
-            self._spawn(serve, client)
-
-    def _serve_eip(self, client: socket.socket) -> None:
-        Session(self, client).serve()
-        self._clients.discard(client)
-
-    def _serve_sensor(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError), client, client.makefile("rb") as lines:
-            for line in lines:
-                client.sendall(json.dumps(self._sensor_reply(line)).encode() + b"\n")
-        self._wires.discard(client)
-
-    def _sensor_reply(self, line: bytes) -> dict[str, Any]:
-        try:
-            message = json.loads(line)
-            if "fault" in message:
-                self.fault(message.pop("fault"), **message)
-                return {"ok": True}
-            if "status" in message:
-                return {"ok": True, **self.status()}
-            if "mode" in message:
-                with self.tags.lock:
-                    for mailbox, mode in message["mode"].items():
-                        self.tags.set_number(f"VIS_{mailbox}_Mode", int(mode))
-                return {"ok": True}
-            new = self.pulse(message["station"], message["trig_seq"], message["part_id"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return {"ok": False, "error": f"{type(error).__name__}: {error}"}
-        return {"ok": True, "new": new}
-
-    def _spawn(self, target: Callable[..., None], *args: Any) -> None:
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        thread = threading.Thread(target=target, args=args, daemon=True, name=f"plc-{target.__name__}")
-        self._threads.append(thread)
-        thread.start()
-
-    def _join(self, prefix: str) -> None:
-        for thread in self._threads:
-            if thread.name.startswith(prefix):
-                thread.join(timeout=5)
-
-    def _wake(self, sockets: Sequence[socket.socket]) -> None:
-        """Wake whoever blocks on them; each thread then closes its own."""
-        for one in sockets:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `python -m plc.simulator`, for whoever wraps it."""
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=44818)
-    parser.add_argument("--sensor-port", type=int, default=44819)
-    parser.add_argument("--log", type=Path, help="append-only JSON lines: what the PLC did")
-    parser.add_argument("--state", type=Path, help="retentive memory and boot counter")
-    parser.add_argument(
-        "--stations", default="S01:H01", help="automatic:late mailbox, comma between stations"
-    )
-    parser.add_argument("--hold-capacity", type=int, default=20)
-    parser.add_argument("--gate-s", type=float, default=8.0, help="from the trigger to the gate")
-    parser.add_argument("--auto-s", type=float, default=0.5, help="longest wait at the gate for a verdict")
-    parser.add_argument("--lenient", action="store_true", help="ignore trailing bytes as some devices do")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Serve until SIGTERM or Ctrl-C. Must be called in the main thread."""
-    simulator = Simulator(
-        host=args.host,
-        port=args.port,
-        sensor_port=args.sensor_port,
-        log=args.log,
-        state=args.state,
-        stations=args.stations.split(","),
-        hold_capacity=args.hold_capacity,
-        gate_s=args.gate_s,
-        auto_s=args.auto_s,
-        strict=not args.lenient,
-    )
-    done = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: done.set())
-    try:
-        simulator.start()
-    except OSError as error:
-        print(f"The PLC simulator cannot open ports {args.port} and {args.sensor_port}: {error}", flush=True)
-        return 1
-    print(
-        f"PLC simulator on {args.host}:{simulator.port}, sensor wire on {simulator.sensor_port}", flush=True
-    )
-    done.wait()
-    simulator.stop()
-    return 0
