@@ -83,3 +83,4 @@ class Reason(models.IntegerChoices):
     OVERFLOW = 21, "People cannot keep up with the grey parts"
     VERDICT = 30, "Verdict of an inspector"
     RULING = 31, "Ruling of the quality expert"
+    CORRECTION = 32, "Correction by the quality expert"

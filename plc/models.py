@@ -143,7 +143,7 @@ class Delivery(Stateful):
             ),
             models.CheckConstraint(
                 condition=Q(seq__isnull=False, seq__gte=1, seq__lte=MAX_DINT)
-                | Q(state=DeliveryState.REFUSED, seq__isnull=True),
+                | Q(state__in=[DeliveryState.REFUSED, DeliveryState.WITHDRAWN], seq__isnull=True),
                 name="a_delivery_has_a_number_the_plc_can_hold",
             ),
             models.CheckConstraint(
@@ -162,6 +162,10 @@ class Delivery(Stateful):
             ),
             models.CheckConstraint(
                 condition=~Q(state=DeliveryState.REFUSED) | ~Q(problem=""), name="a_refused_delivery_says_why"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=DeliveryState.WITHDRAWN) | Q(seq__isnull=True, sent_at__isnull=True),
+                name="a_withdrawn_delivery_was_never_sent_and_keeps_no_number",
             ),
         ]
         indexes: ClassVar = [

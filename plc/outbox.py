@@ -3,6 +3,7 @@
 import math
 
 from inspection.models import Disposition as DispositionRow
+from inspection.states import Outcome
 from plc.handshake import Disposition, Result, Source
 
 
@@ -21,7 +22,8 @@ def words_of(row: DispositionRow, *, seq: int, former_seqs: tuple[int, ...] = ()
         trig_seq=row.part.trigger_seq,
         result=Result[row.outcome],
         source=Source(row.source),
-        final=row.is_final,
+        final=row.outcome
+        != Outcome.HOLD,  # also of one that was corrected while on its way: it is sent to its end
         reason=row.reason,
         confidence=score,
         model_version=look.golden.number if look and look.golden else 0,

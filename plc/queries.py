@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, QuerySet
 
 from inspection.models import Disposition, Line, Part, Station
+from inspection.states import Outcome, Source
 from plc.handshake import HEARTBEAT_FROZEN_S
 from plc.models import Delivery, Mailbox, PlcLink
 from plc.states import OPEN_DELIVERY_STATES, DeliveryState, LinkState
@@ -18,7 +19,7 @@ WRITTEN_EVERY = timedelta(seconds=1)
 # The columns that the PLC's words are made of; the gateway asks often, so it asks for no more.
 WORDS = (
     "outcome",
-    "is_final",
+    "superseded_at",
     "source",
     "reason",
     "part__plc_part_id",
@@ -48,7 +49,7 @@ def undelivered_dispositions(link: PlcLink | None = None, *, after_id: int = 0) 
 
     after_id  look only behind this id: the table grows for ever, what is undelivered lies at its end
     """
-    held = Disposition.objects.filter(part=OuterRef("part"), is_final=False)
+    held = Disposition.objects.filter(part=OuterRef("part"), outcome=Outcome.HOLD)
     rows = (
         Disposition.objects.filter(delivery=None, id__gt=after_id)
         .annotate(was_held=Exists(held))
@@ -153,14 +154,23 @@ def open_alarms(line: Line, now: datetime, *, most_refusals: int = 20) -> list[A
         if link.notice:
             alarms.append(Alarm(link, link.notice, link.notice_at))
     for delivery in refused_deliveries(line)[:most_refusals]:
-        part = delivery.disposition.part.plc_part_id
-        sentence = f"{part} {delivery.disposition.outcome}: {delivery.problem}."
-        alarms.append(
-            Alarm(
-                links[delivery.mailbox.link_id], sentence, delivery.acked_at or delivery.queued_at, delivery
-            )
-        )
+        since = delivery.acked_at or delivery.queued_at
+        alarms.append(Alarm(links[delivery.mailbox.link_id], _refusal(delivery), since, delivery))
     return alarms
+
+
+def _refusal(delivery: Delivery) -> str:
+    """What was refused and why; of a correction also what counts for the part now."""
+    row = delivery.disposition
+    if row.source != Source.CHANGED:
+        return f"{row.part.plc_part_id} {row.outcome}: {delivery.problem}."
+    sentence = f"{row.part.plc_part_id} was to be corrected to {row.outcome}: {delivery.problem}."
+    standing = row.part.dispositions.filter(is_final=True).first()
+    if standing is None or standing.outcome == row.outcome:
+        return f"{sentence} Find the part: the PLC has not carried this out."
+    if standing.outcome == Outcome.PASS:
+        return f"{sentence} PASS stands again: the quality expert calls a part bad that was passed. Find it."
+    return f"{sentence} {standing.outcome} stands again."
 
 
 def ack_times(*, since: datetime, until: datetime, line: Line | None = None, kind: str = "") -> list[float]:

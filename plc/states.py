@@ -26,12 +26,14 @@ class DeliveryState(models.TextChoices):
     SENT = "sent", "On its way"
     ACKED = "acked", "Applied by the PLC"
     REFUSED = "refused", "Refused"
+    WITHDRAWN = "withdrawn", "Never sent: corrected before its turn"
 
 
 DELIVERY_TRANSITIONS: dict[str, frozenset[str]] = {
-    DeliveryState.QUEUED: frozenset({DeliveryState.SENT}),
+    DeliveryState.QUEUED: frozenset({DeliveryState.SENT, DeliveryState.WITHDRAWN}),
     DeliveryState.SENT: frozenset({DeliveryState.ACKED, DeliveryState.REFUSED}),
     DeliveryState.ACKED: frozenset(),
     DeliveryState.REFUSED: frozenset(),
+    DeliveryState.WITHDRAWN: frozenset(),
 }
 OPEN_DELIVERY_STATES = (DeliveryState.QUEUED, DeliveryState.SENT)

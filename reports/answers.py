@@ -94,6 +94,8 @@ def _disposition(disposition: Disposition | None) -> dict[str, Any] | None:
         "note": disposition.note,
         "person": disposition.person and disposition.person.get_username(),
         "decided_at": disposition.decided_at,
+        "superseded_at": disposition.superseded_at,
+        "applied_at": disposition.applied_at,
     }
 
 

@@ -19,6 +19,8 @@ TITLES = {
     ("part", "held"): "Held for a person",
     ("part", "pass"): "Passed",
     ("part", "reject"): "Rejected",
+    ("part", "corrected"): "Corrected by the quality expert",
+    ("part", "reinstated"): "Correction refused, the former disposition stands again",
     ("case", "opened"): "Case opened",
     ("case", "leased"): "On an inspector's screen",
     ("case", "returned"): "Given back to the queue",
@@ -31,6 +33,7 @@ TITLES = {
     ("case", "flagged"): "Flagged on the floor as a missed defect",
     ("case", "tied"): "Waits for the quality expert",
     ("case", "closed"): "Case closed",
+    ("case", "corrected"): "Graded anew by the quality expert",
 }
 OUTCOMES = {
     ("part", "pass"): "PASS",
@@ -79,6 +82,9 @@ def story(record: Record) -> list[Step]:
             at = delivery.acked_at or delivery.sent_at or delivery.queued_at
             why = delivery.problem or delivery.ack_sentence
             steps.append(_step(record, at, "Refused by the PLC", f"{where}: {why}", "", "fault"))
+        elif delivery.state == DeliveryState.WITHDRAWN:
+            at = disposition.superseded_at or delivery.queued_at
+            steps.append(_step(record, at, f"{disposition.outcome} never sent", delivery.problem, ""))
     return sorted(steps, key=lambda step: step.at)
 
 
@@ -89,6 +95,8 @@ def _step_of(record: Record, event: Event) -> Step:
         outcome = str(event.details.get("decision") or "warn")
     elif key == ("case", "verdict"):
         outcome = str(event.details.get("verdict", ""))
+    elif key in {("part", "corrected"), ("part", "reinstated")}:
+        outcome = str(event.details["after"])
     title = TITLES.get(key, f"{event.subject_kind.capitalize()} {event.verb.replace('_', ' ')}")
     actor = event.actor_name if event.actor_kind != "system" else f"{event.actor_name} (automatic)"
     return _step(record, event.at, title, _detail(event), actor, outcome)
@@ -112,6 +120,8 @@ def _detail(event: Event) -> str:
         words.append(_label(Reason, details["reason"]))
     if isinstance(details.get("source"), int):
         words.append(f"decided by: {_label(Source, details['source'])}")
+    if details.get("before") and details.get("after"):
+        words.append(f"{details['before']} → {details['after']}")
     if details.get("closed_by"):
         words.append(f"by {details['closed_by']}")
     words.extend(str(details[key]) for key in ("note", "problem") if details.get(key))

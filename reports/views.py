@@ -80,6 +80,11 @@ def part(request: HttpRequest, part_id: int) -> HttpResponse:
     person = cast(Person, request.user)
     row = get_object_or_404(parts_for(person), pk=part_id)
     record = records([row], with_events=True)[0]
+    is_expert = has_role_on(person, row.line.code, Role.QUALITY_EXPERT)
+    correctable = record.final.pk if record.final and record.is_correctable else 0
+    if request.GET.get("shown") == str(correctable):
+        # Nobody's half-written note is disturbed because another part moved.
+        return HttpResponse(status=204)
     context = {
         "part": row,
         "record": record,
@@ -87,12 +92,16 @@ def part(request: HttpRequest, part_id: int) -> HttpResponse:
         "map_url": None if roles_of(person) == {Role.MANUAL_INSPECTOR} else boards.map_url(record),
         "truth": _truth(row),
         "may_flag": record.outcome_word == Outcome.PASS and has_role_on(person, row.line.code, *FLAGGERS),
-        "may_probe": record.final is not None and has_role_on(person, row.line.code, Role.QUALITY_EXPERT),
+        "may_probe": record.final is not None and is_expert,
+        "is_expert": is_expert,
+        "correctable": correctable,
         "timeline": story.story(record),
         "sealed": sum(hasattr(event, "seal") for event in record.events),
     }
-    template = _fragment(request, "record", "inspection/_part_record.html", "inspection/part.html")
-    return render(request, template, context)
+    page = _fragment(request, "record", "inspection/_part_record.html", "inspection/part.html")
+    return render(
+        request, _fragment(request, "correction", "inspection/_part_correction.html", page), context
+    )
 
 
 def _truth(row: Any) -> dict[str, str] | None:

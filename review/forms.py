@@ -97,6 +97,12 @@ class RulingForm(serializers.Serializer):
     criterion = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
 
 
+class CorrectionForm(serializers.Serializer):
+    grade = serializers.ChoiceField(choices=Grade.choices)
+    note = serializers.CharField(max_length=300, help_text="Why; it goes into the record.")
+    defect_type = serializers.CharField(max_length=64, required=False, allow_blank=True, default="")
+
+
 class CaseFilterForm(serializers.Serializer):
     state = serializers.ChoiceField(choices=CaseState.choices, required=False)
 

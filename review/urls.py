@@ -20,6 +20,7 @@ api: list[URLPattern] = [
     path("cases/<int:pk>/first-opinion/", cases.FirstOpinionView.as_view(), name="case_first_opinion"),
     path("cases/<int:pk>/verdict/", cases.VerdictView.as_view(), name="case_verdict"),
     path("cases/<int:pk>/escalate/", cases.EscalationView.as_view(), name="case_escalation"),
+    path("cases/<int:pk>/correction/", cases.CorrectionView.as_view(), name="case_correction"),
     path("cases/<int:pk>/image/", pictures.CaseImage.as_view(), name="case_image"),
     path("cases/<int:pk>/map/", pictures.CaseMap.as_view(), name="case_map"),
     path("cases/<int:pk>/reference/", pictures.CaseReference.as_view(), name="case_reference"),

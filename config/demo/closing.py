@@ -19,7 +19,7 @@ from inspection.models import Disposition, Inspection, Part
 from inspection.states import Decision, Outcome, PartState
 from labeling.states import GradeWord
 from plc.models import Delivery
-from plc.states import DeliveryState
+from plc.states import OPEN_DELIVERY_STATES
 from review.models import Case
 from review.states import CaseState
 
@@ -90,9 +90,11 @@ class Closing:
             self._tick()
 
     def _progress(self) -> tuple[int, int, int, int]:
-        acknowledged = Delivery.objects.filter(
-            disposition__part__in=self._parts, state__in=[DeliveryState.ACKED, DeliveryState.REFUSED]
-        ).count()
+        acknowledged = (
+            Delivery.objects.filter(disposition__part__in=self._parts)
+            .exclude(state__in=OPEN_DELIVERY_STATES)
+            .count()
+        )
         return (
             self._parts.count(),
             self._parts.filter(state=PartState.DISPOSED).count(),

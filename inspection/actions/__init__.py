@@ -1,5 +1,6 @@
 """Every write of inspection: setting up the floor, taking in parts, deciding, disposing, golden configurations."""
 
+from inspection.actions.corrections import CorrectionError, correct, note_applied, reinstate_former
 from inspection.actions.decisions import (
     add_map,
     claim_waiting,
@@ -24,6 +25,7 @@ from inspection.actions.sweep import sweep
 
 __all__ = [
     "Capture",
+    "CorrectionError",
     "DifferentImageError",
     "TriggerGapError",
     "UnknownViewError",
@@ -32,6 +34,7 @@ __all__ = [
     "capture",
     "change_mode",
     "claim_waiting",
+    "correct",
     "decide",
     "degrade_line",
     "dispose",
@@ -39,7 +42,9 @@ __all__ = [
     "hold",
     "hold_or_reject",
     "lock_golden",
+    "note_applied",
     "part_id_of",
+    "reinstate_former",
     "release_claims",
     "report_readiness",
     "restore_line",

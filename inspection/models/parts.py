@@ -133,7 +133,11 @@ class Inspection(models.Model):
 
 
 class Disposition(models.Model):
-    """What happens to the part: at most one HOLD, then exactly one final PASS or REJECT. Also the PLC's outbox row."""
+    """What happens to the part: at most one HOLD, then exactly one final PASS or REJECT. Also the PLC's outbox row.
+
+    superseded_at  a final disposition that the quality expert corrected before the PLC carried it out; it stays as a row
+    applied_at     when the PLC program carried it out; the gateway writes it with the PLC's ack
+    """
 
     part = models.ForeignKey(Part, on_delete=models.PROTECT, related_name="dispositions")
     outcome = models.CharField(max_length=8, choices=Outcome.choices)
@@ -148,6 +152,8 @@ class Disposition(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     decided_at = models.DateTimeField()
+    superseded_at = models.DateTimeField(null=True, blank=True)
+    applied_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -155,12 +161,19 @@ class Disposition(models.Model):
                 fields=["part"], condition=Q(is_final=True), name="a_part_has_one_final_disposition"
             ),
             models.UniqueConstraint(
-                fields=["part"], condition=Q(is_final=False), name="a_part_is_held_at_most_once"
+                fields=["part"], condition=Q(outcome=Outcome.HOLD), name="a_part_is_held_at_most_once"
             ),
             models.CheckConstraint(
-                condition=Q(is_final=True, outcome__in=[Outcome.PASS, Outcome.REJECT])
-                | Q(is_final=False, outcome=Outcome.HOLD),
-                name="only_pass_and_reject_are_final",
+                condition=Q(
+                    is_final=True, outcome__in=[Outcome.PASS, Outcome.REJECT], superseded_at__isnull=True
+                )
+                | Q(is_final=False, outcome=Outcome.HOLD, superseded_at__isnull=True)
+                | Q(is_final=False, outcome__in=[Outcome.PASS, Outcome.REJECT], superseded_at__isnull=False),
+                name="a_pass_or_reject_is_final_until_it_is_superseded",
+            ),
+            models.CheckConstraint(
+                condition=~Q(source=Source.CHANGED) | (Q(person__isnull=False) & ~Q(note="")),
+                name="a_correction_says_by_whom_and_why",
             ),
             models.CheckConstraint(
                 condition=~Q(outcome=Outcome.PASS)

@@ -13,7 +13,7 @@ from labeling import queries
 from labeling.models import Grade, KnownTruth
 from labeling.states import GradeSource, GradeWord
 from review.models import Case
-from review.states import ClosedBy, VerdictWord
+from review.states import VerdictWord
 
 MOST_A_TURN = 200
 
@@ -48,7 +48,7 @@ def grade_closed_cases(*, actor: Actor) -> int:
 
 
 def _regrade(actor: Actor) -> int:
-    """A later ruling of the expert (a missed defect that was flagged) stands above the grade before it."""
+    """A later ruling of the expert (a missed defect that was flagged, a correction) stands above the grade before it."""
     overruled = list(queries.overruled_grades()[:MOST_A_TURN])
     for case in overruled:
         ruling, grade = case.ruling, case.part.grade
@@ -79,9 +79,8 @@ def record_known_grade(*, part: Part, grade: GradeWord, actor: Actor, defect_typ
 
 
 def _last_word(case: Case) -> _Word | None:
-    """Who decided the case: the expert's ruling, or else the inspector's standing verdict."""
-    if case.closed_by == ClosedBy.RULING:
-        ruling = case.ruling
+    """Who decided the case: the expert's ruling (of a tie, or in correction), or else the standing verdict."""
+    if ruling := getattr(case, "ruling", None):
         return _Word(GradeWord(ruling.grade), GradeSource.RULING, ruling.person, ruling.ruled_at)
     for verdict in case.standing_verdicts:  # type: ignore[attr-defined] # prefetched; those who judged it agree
         if verdict.verdict == VerdictWord.PASS:
@@ -94,4 +93,6 @@ def _last_word(case: Case) -> _Word | None:
 def _defect_type(case: Case, grade: GradeWord) -> str:
     if grade == GradeWord.GOOD:
         return ""
+    if (ruling := getattr(case, "ruling", None)) and ruling.defect_type:
+        return str(ruling.defect_type)
     return next((each.defect_type for each in case.standing_verdicts), "")  # type: ignore[attr-defined]

@@ -12,12 +12,16 @@ from django.utils import timezone
 
 from audit.actor import Actor
 from audit.transitions import move, record
+from inspection.actions import note_applied, reinstate_former
 from inspection.models import Disposition
+from inspection.states import Outcome, Source
 from plc.actions.links import Fence
 from plc.handshake import ACK_SENTENCES, AckCode, Resync
 from plc.models import Delivery, Mailbox
 from plc.outbox import words_of
 from plc.states import OPEN_DELIVERY_STATES, DeliveryState, MailboxKind
+
+CORRECTED = "superseded by a correction"
 
 
 def enqueue_deliveries(*, dispositions: Sequence[Disposition], fence: Fence) -> list[Delivery]:
@@ -25,21 +29,24 @@ def enqueue_deliveries(*, dispositions: Sequence[Disposition], fence: Fence) -> 
 
     dispositions  from `queries.undelivered_dispositions`: part and inspection selected, `was_held` annotated
 
-    A disposition that cannot be put into the PLC's words is refused here and takes no number.
+    A disposition that cannot be put into the PLC's words is refused here, one that was corrected meanwhile is withdrawn;
+    both take no number. A correction takes number and place of the one that it corrects, if that still waits: so no
+    number is skipped, and the PLC never hears of the other.
     """
     if not dispositions:
         return []
     mailboxes = {(box.station_id, box.kind): box for box in Mailbox.objects.filter(link=fence.lease.link_id)}
     now, made = timezone.now(), []
     for row in dispositions:
-        kind = MailboxKind.LATE if row.is_final and _was_held(row) else MailboxKind.AUTOMATIC
+        is_late = row.outcome != Outcome.HOLD and _was_held(row)
+        kind = MailboxKind.LATE if is_late else MailboxKind.AUTOMATIC
         made.append(_numbered(row, mailboxes[row.part.station_id, kind], fence, now))
     Delivery.objects.bulk_create(made)
     for mailbox in {delivery.mailbox for delivery in made}:
         Mailbox.objects.filter(pk=mailbox.pk).update(next_seq=mailbox.next_seq)
     for delivery in made:
-        if delivery.state == DeliveryState.REFUSED:
-            record(delivery, "refused", actor=fence.actor, details={"problem": delivery.problem})
+        if delivery.seq is None:
+            record(delivery, delivery.state, actor=fence.actor, details={"problem": delivery.problem})
     return made
 
 
@@ -57,27 +64,63 @@ def _numbered(row: Disposition, mailbox: Mailbox, fence: Fence, now: datetime) -
         fencing_number=fence.lease.fencing_number,
         queued_at=now,
     )
+    if row.superseded_at is not None:
+        delivery.state, delivery.seq, delivery.problem = DeliveryState.WITHDRAWN, None, CORRECTED
+        return delivery
     try:
         words_of(row, seq=mailbox.next_seq)
     except ValueError as problem:
         delivery.state, delivery.seq, delivery.problem = DeliveryState.REFUSED, None, str(problem)[:300]
+        return delivery
+    if row.source == Source.CHANGED and (place := _withdrawn_place(row, mailbox, fence)):
+        delivery.seq = place
     else:
         mailbox.next_seq += 1
     return delivery
 
 
-def mark_sent(*, delivery: Delivery, fence: Fence) -> None:
-    """From now on it may be in the PLC. Written before the first byte goes out; its event comes with the answer."""
+def _withdrawn_place(correction: Disposition, mailbox: Mailbox, fence: Fence) -> int | None:
+    """The number of the corrected disposition, which gives it up; None if it went out before."""
+    waiting = (
+        Delivery.objects.select_related("mailbox")
+        .filter(mailbox=mailbox, disposition__part=correction.part_id, state=DeliveryState.QUEUED)
+        .first()
+    )
+    if waiting is None:
+        return None
+    place = waiting.seq
+    move(
+        waiting,
+        DeliveryState.WITHDRAWN,
+        actor=fence.actor,
+        details={"mailbox": mailbox.code, "seq": place, "disposition": waiting.disposition_id},
+        seq=None,
+        problem=CORRECTED,
+        fencing_number=fence.lease.fencing_number,
+    )
+    return place
+
+
+def mark_sent(*, delivery: Delivery, fence: Fence) -> bool:
+    """From now on it may be in the PLC. Written before the first byte goes out; its event comes with the answer.
+
+    False for a disposition that was corrected meanwhile: it stays, until the correction takes its place.
+    """
     now = timezone.now()
-    Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.QUEUED).update(
+    waiting = Delivery.objects.filter(pk=delivery.pk, state=DeliveryState.QUEUED)
+    if delivery.mailbox.kind == MailboxKind.LATE:  # what goes through the other mailbox is never corrected
+        waiting = waiting.filter(disposition__superseded_at=None)
+    if not waiting.update(
         state=DeliveryState.SENT,
         version=F("version") + 1,
         sent_at=now,
         attempts=1,
         fencing_number=fence.lease.fencing_number,
-    )
+    ):
+        return False
     delivery.state, delivery.sent_at, delivery.attempts = DeliveryState.SENT, now, 1
     delivery.version += 1
+    return True
 
 
 def begin_again(*, delivery: Delivery, fence: Fence) -> None:
@@ -89,14 +132,20 @@ def begin_again(*, delivery: Delivery, fence: Fence) -> None:
 
 
 def mark_acked(*, delivery: Delivery, at: datetime, fence: Fence) -> None:
-    """The PLC program applied it. Raises StaleState."""
+    """The PLC program applied it: from now on nobody corrects it. Raises StaleState."""
     _answered(delivery, DeliveryState.ACKED, AckCode.APPLIED, "", at, fence)
+    note_applied(disposition=delivery.disposition, at=at)
 
 
 def mark_refused(*, delivery: Delivery, code: int, at: datetime, fence: Fence) -> None:
-    """The PLC program answered with another code: shown to the operator, never retried. Raises StaleState."""
+    """The PLC program answered with another code: shown to the operator, never retried. Raises StaleState.
+
+    Of a refused correction the former disposition stands again.
+    """
     problem = ACK_SENTENCES.get(code, f"unknown answer {code} of the PLC")
     _answered(delivery, DeliveryState.REFUSED, code, problem, at, fence)
+    if delivery.disposition.source == Source.CHANGED:
+        reinstate_former(refused=delivery.disposition, problem=problem, actor=fence.actor)
 
 
 def _answered(delivery: Delivery, to: str, code: int, problem: str, at: datetime, fence: Fence) -> None:

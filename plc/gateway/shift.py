@@ -13,6 +13,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from audit.actor import Actor
+from inspection.states import Source
 from plc import actions
 from plc.drivers.driver import PlcDriver
 from plc.drivers.ethernet_ip import EthernetIpDriver
@@ -200,8 +201,7 @@ class Shift:
                 self._record_events(fence)
                 for machine, plan in plans:
                     self._resynchronise(self._lanes[machine.name], plan, fence)
-                for delivery in actions.enqueue_deliveries(dispositions=dispositions, fence=fence):
-                    self._append(delivery)
+                self._take_in(actions.enqueue_deliveries(dispositions=dispositions, fence=fence))
                 self._keep_link_state()
                 for lane in self._lanes.values():
                     self._mark_next_sent(lane, fence)
@@ -219,11 +219,16 @@ class Shift:
         self._outbox.forget()
         self._is_stale = False
 
-    def _append(self, delivery: Delivery) -> None:
-        if delivery.state == DeliveryState.REFUSED:
-            _log.warning("%s: not sent: %s", self.link.code, delivery.problem)
-            return
-        self._lanes[delivery.mailbox.code].queue.append(delivery)
+    def _take_in(self, made: Sequence[Delivery]) -> None:
+        for delivery in made:
+            if delivery.seq is None:
+                _log.warning("%s: not sent: %s", self.link.code, delivery.problem)
+            else:
+                self._lanes[delivery.mailbox.code].queue.append(delivery)
+        for code in {row.mailbox.code for row in made if row.disposition.source == Source.CHANGED}:
+            # It may have taken the place of another in the middle of the queue.
+            lane = self._lanes[code]
+            lane.queue = deque(open_deliveries(lane.row))
 
     def _commit_answers(self) -> None:
         if self._is_stale:

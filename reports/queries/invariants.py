@@ -15,7 +15,7 @@ from django.utils import timezone
 from audit.models import Event
 from inspection.models import Disposition, GoldenConfiguration, Part
 from inspection.states import Decision, GoldenState, Outcome, PartState, Reason, Source
-from plc.states import DeliveryState
+from plc.states import OPEN_DELIVERY_STATES, DeliveryState
 from reports.queries.records import Record, records
 from review.models import Case
 from review.states import CaseKind, CaseState, ClosedBy, Grade, VerdictWord
@@ -92,7 +92,7 @@ def _count(summary: Summary, record: Record, now: datetime, ack_limit: timedelta
 
 def _is_answered(record: Record, disposition: Disposition) -> bool:
     delivery = record.deliveries.get(disposition.pk)
-    return delivery is not None and delivery.state in {DeliveryState.ACKED, DeliveryState.REFUSED}
+    return delivery is not None and delivery.state not in OPEN_DELIVERY_STATES
 
 
 def _confirmed(suspects: dict[int, list[Finding]]) -> Iterator[Finding]:
@@ -167,7 +167,7 @@ def is_visibly_in_flight(record: Record, now: datetime) -> bool:
 def _doubled(record: Record) -> Iterator[str]:
     if len(record.finals) > 1:
         yield f"it has {len(record.finals)} final dispositions."
-    if len(record.dispositions) - len(record.finals) > 1:
+    if sum(row.outcome == Outcome.HOLD for row in record.dispositions) > 1:
         yield "it was held twice."
 
 
@@ -209,9 +209,8 @@ def _unsafe_model_pass(record: Record, disposition: Disposition, goldens: Golden
 def _person_said(record: Record, disposition: Disposition, word: VerdictWord, grade: Grade) -> bool:
     if disposition.person_id is None:
         return False
-    if disposition.reason == Reason.RULING:
-        ruling = record.ruling
-        return ruling is not None and ruling.person_id == disposition.person_id and ruling.grade == grade
+    if disposition.reason in {Reason.RULING, Reason.CORRECTION}:
+        return (disposition.person_id, str(grade)) in _expert_said(record)
     said = [
         verdict for verdict in record.standing_verdicts if record.case and verdict.case_id == record.case.pk
     ]
@@ -221,16 +220,51 @@ def _person_said(record: Record, disposition: Disposition, word: VerdictWord, gr
     )
 
 
+def _expert_said(record: Record) -> set[tuple[int | None, str]]:
+    """(person, grade) of every ruling on the case that the part was held for, those before a correction too."""
+    said: set[tuple[int | None, str]] = set()
+    if (case := record.case) is None:
+        return said
+    if ruling := record.rulings.get(case.pk):
+        said.add((ruling.person_id, ruling.grade))
+    for event in _events_of(case, record):
+        if event.verb == "corrected":
+            former = event.details["former"]
+            said |= {(event.person_id, event.details["after"]), (former["by"], former["grade"])}
+    return said
+
+
 def _wrong_dispositions(record: Record) -> Iterator[str]:
     for disposition in record.dispositions:
-        if disposition.is_final == (disposition.outcome == Outcome.HOLD):
-            yield f"a {disposition.outcome} that is {'final' if disposition.is_final else 'not final'}."
+        is_hold, is_superseded = disposition.outcome == Outcome.HOLD, disposition.superseded_at is not None
+        if is_hold and (disposition.is_final or is_superseded):
+            yield "a HOLD that is final or superseded."
+        elif not is_hold and disposition.is_final == is_superseded:
+            yield f"a {disposition.outcome} that is {'both' if is_superseded else 'neither'} final and superseded."
         if disposition.outcome == Outcome.REJECT:
             yield from _wrong_reject(record, disposition)
     if record.part.state == PartState.HELD and record.hold is None:
         yield "it is held, but the PLC was never told to hold it."
     if record.finals and record.part.state != PartState.DISPOSED:
         yield f"it has a final disposition, but its state is {record.part.state}."
+    yield from _wrongly_applied(record)
+
+
+def _wrongly_applied(record: Record) -> Iterator[str]:
+    """What the PLC carried out last is what stands, unless a correction is still on its way to it."""
+    acked = {
+        pk: delivery.acked_at
+        for pk, delivery in record.deliveries.items()
+        if delivery.state == DeliveryState.ACKED and delivery.acked_at
+    }
+    if any(row.applied_at != acked.get(row.pk) for row in record.dispositions):
+        yield "what the PLC acknowledged is not what its dispositions say."
+    applied = [row for row in record.dispositions if row.pk in acked and row.outcome != Outcome.HOLD]
+    final = record.final
+    if applied and final and _is_answered(record, final):
+        last = max(applied, key=lambda row: acked[row.pk])
+        if last != final:
+            yield f"the PLC carried out {last.outcome} last, but {final.outcome} stands."
 
 
 def _wrong_reject(record: Record, disposition: Disposition) -> Iterator[str]:
@@ -258,7 +292,7 @@ def _verdicts_twice(record: Record) -> Iterator[str]:
         yield f"it was disposed {len(disposals)} times."
     held_for = record.case
     if held_for and held_for.state == CaseState.CLOSED and held_for.closed_by == ClosedBy.VERDICT:
-        carried_out = [row for row in record.finals if row.reason == Reason.VERDICT]
+        carried_out = [row for row in record.dispositions if row.reason == Reason.VERDICT]
         # Past its deadline the fail-safe has disposed the part, and the verdict is for the record only.
         if len(carried_out) != (0 if held_for.late_at else 1):
             yield f"its case is closed by a verdict that was carried out {len(carried_out)} times."
@@ -269,6 +303,9 @@ def _history(record: Record) -> Iterator[str]:
     of_part = [event for event in record.events if event.subject_kind == "part"]
     if sum(event.verb == "triggered" for event in of_part) != 1:
         yield "the audit trail does not tell its trigger exactly once."
+    corrections = sum(row.source == Source.CHANGED for row in record.dispositions)
+    if sum(event.verb == "corrected" for event in of_part) != corrections:
+        yield f"it was corrected {corrections} times, but the audit trail tells otherwise."
     yield from walk(of_part, start=PartState.TRIGGERED, state=part.state, version=part.version)
     for case in record.cases:
         yield from walk(

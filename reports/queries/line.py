@@ -10,8 +10,9 @@ from django.urls import reverse
 
 from inspection.models import Disposition, Line, Part
 from inspection.queries import REFUSED, active_golden, newest_word_on
-from inspection.states import Mode, Outcome, PartState, Reason
+from inspection.states import Mode, Outcome, PartState, Reason, Source
 from metrics.rates import Rate
+from plc.models import Delivery
 from plc.queries import Alarm, links_of, open_alarms
 from plc.states import OPEN_DELIVERY_STATES
 from reports.figures import RateFigure
@@ -56,7 +57,7 @@ def line_figures(line: Line, now: datetime) -> LineFigures:
         rejected=Count("pk", filter=Q(is_final=True, outcome=Outcome.REJECT)),
         # A part that was held and disposed in the same hour has two rows and is one part.
         parts=Count("part", distinct=True),
-        held=Count("pk", filter=Q(is_final=False)),
+        held=Count("pk", filter=Q(outcome=Outcome.HOLD)),
     )
     return LineFigures(
         parts_last_hour=triggered["hour"],
@@ -80,10 +81,13 @@ def line_figures(line: Line, now: datetime) -> LineFigures:
 
 
 def minutes(line: Line, now: datetime) -> dict[str, list[int]]:
-    """Dispositions per minute of the last hour, oldest minute first, gaps as 0; times in epoch seconds."""
+    """Dispositions per minute of the last hour, oldest minute first, gaps as 0; times in epoch seconds.
+
+    A corrected part counts once, where its correction was made.
+    """
     first = now.replace(second=0, microsecond=0) - timedelta(minutes=CHART_MINUTES - 1)
     rows = (
-        Disposition.objects.filter(part__line=line, decided_at__gte=first)
+        Disposition.objects.filter(part__line=line, decided_at__gte=first, superseded_at=None)
         .annotate(minute=TruncMinute("decided_at"))
         .values_list("minute", "outcome")
         .annotate(count=Count("pk"))
@@ -167,9 +171,7 @@ def _plc_alerts(line: Line, now: datetime) -> list[Alert]:
     return [
         Alert(
             FAULT,
-            f"The PLC refused {alarm.delivery.disposition.outcome}"
-            if alarm.delivery
-            else f"{alarm.link.code} needs attention",
+            _refused(alarm.delivery) if alarm.delivery else f"{alarm.link.code} needs attention",
             alarm.sentence,
             reverse("part", args=[alarm.delivery.disposition.part_id])
             if alarm.delivery
@@ -179,6 +181,12 @@ def _plc_alerts(line: Line, now: datetime) -> list[Alert]:
         )
         for alarm in open_alarms(line, now, most_refusals=3)
     ]
+
+
+def _refused(delivery: Delivery) -> str:
+    row = delivery.disposition
+    what = "the correction to " if row.source == Source.CHANGED else ""
+    return f"The PLC refused {what}{row.outcome}"
 
 
 def _noted_url(alarm: Alarm) -> str:

@@ -127,7 +127,7 @@ def cross_table(parts: QuerySet[Part]) -> list[Cell]:
             truth=Coalesce(Subquery(known.values("grade")[:1]), Subquery(grade.values("grade")[:1])),
             truth_is_known=Exists(known),
             decision=Subquery(Inspection.objects.filter(part=OuterRef("pk")).values("decision")[:1]),
-            was_held=Exists(Disposition.objects.filter(part=OuterRef("pk"), is_final=False)),
+            was_held=Exists(Disposition.objects.filter(part=OuterRef("pk"), outcome=Outcome.HOLD)),
             final=FilteredRelation("dispositions", condition=Q(dispositions__is_final=True)),
         )
         .values_list(
@@ -144,7 +144,7 @@ def cross_table(parts: QuerySet[Part]) -> list[Cell]:
 
 def _hold_reasons(parts: QuerySet[Part]) -> dict[tuple[str, int], int]:
     rows = (
-        Disposition.objects.filter(part__in=parts, is_final=False)
+        Disposition.objects.filter(part__in=parts, outcome=Outcome.HOLD)
         .values_list("part__line__code", "reason")
         .annotate(count=Count("pk"))
         .order_by()

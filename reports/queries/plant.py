@@ -5,7 +5,7 @@ from datetime import datetime
 from django.db.models import Count
 
 from inspection.models import Disposition, GoldenConfiguration, Line, Part
-from inspection.states import GoldenState, PartState
+from inspection.states import GoldenState, Outcome, PartState
 from plc.models import Delivery
 from plc.queries import undelivered_dispositions
 from plc.states import OPEN_DELIVERY_STATES
@@ -24,9 +24,9 @@ def parts_by_state() -> Labelled:
 
 
 def final_dispositions() -> Labelled:
-    """(line, outcome, source) -> final dispositions."""
+    """(line, outcome, source) -> final dispositions ever made; a corrected one stays counted, so it only grows."""
     rows = (
-        Disposition.objects.filter(is_final=True)
+        Disposition.objects.exclude(outcome=Outcome.HOLD)
         .values_list("part__line__code", "outcome", "source")
         .annotate(count=Count("pk"))
         .order_by()

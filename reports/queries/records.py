@@ -8,10 +8,10 @@ from django.db.models import Q, QuerySet
 
 from audit.models import Event
 from inspection.models import Disposition, Image, Inspection, Part
-from inspection.states import PartState
+from inspection.states import Outcome, PartState
 from plc.models import Delivery
 from review.models import Case, Ruling, Verdict
-from review.states import CaseKind
+from review.states import CaseKind, ClosedBy
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Record:
 
     @property
     def hold(self) -> Disposition | None:
-        return next((row for row in self.dispositions if not row.is_final), None)
+        return next((row for row in self.dispositions if row.outcome == Outcome.HOLD), None)
 
     @property
     def standing(self) -> Disposition | None:
@@ -49,6 +49,18 @@ class Record:
     def case(self) -> Case | None:
         """The case that the part was held for."""
         return next((case for case in self.cases if case.kind == CaseKind.HELD), None)
+
+    @property
+    def is_correctable(self) -> bool:
+        """A person has decided the held part, and the PLC is not known to have carried it out."""
+        case, final = self.case, self.final
+        return (
+            case is not None
+            and case.closed_by in {ClosedBy.VERDICT, ClosedBy.RULING}
+            and case.late_at is None
+            and final is not None
+            and final.applied_at is None
+        )
 
     @property
     def ruling(self) -> Ruling | None:

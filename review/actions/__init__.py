@@ -1,6 +1,7 @@
 """Every write of review. A case moves by compare-and-swap, so a verdict is never lost and never applied twice."""
 
 from review.actions.book import retire_criterion, write_criterion
+from review.actions.corrections import correct_verdict
 from review.actions.errors import LeaseError, TooLateError, UnfitError
 from review.actions.flags import flag_part
 from review.actions.people import clear_watch, note_activity, remember_keys, take_break
@@ -18,6 +19,7 @@ __all__ = [
     "add_probe",
     "clear_watch",
     "commit_verdict",
+    "correct_verdict",
     "draw_audits",
     "flag_part",
     "give_first_opinion",

@@ -183,6 +183,18 @@ class RulingView(ReviewView):
         return Response(records.ruling_record(ruling))
 
 
+class CorrectionView(ReviewView):
+    roles = (Role.QUALITY_EXPERT,)
+
+    @extend_schema(request=forms.CorrectionForm, responses=ANSWER)
+    def post(self, request: Request, pk: int) -> Response:
+        """Change what a verdict did to a held part; 409 `unfit` once the PLC has let the part go."""
+        said = checked(forms.CorrectionForm, request.data)
+        grade = Grade(said.pop("grade"))
+        ruling = actions.correct_verdict(case=self.case(pk), person=self.person, grade=grade, **said)
+        return Response(records.ruling_record(ruling))
+
+
 def idempotency_key(request: Request) -> str:
     key = request.headers.get("Idempotency-Key", "").strip()
     if not key or len(key) > LONGEST_KEY:

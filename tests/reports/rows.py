@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from inspection.actions import note_applied
 from inspection.models import Disposition, Part, Station
 from labeling.models import KnownTruth
 from plc.models import Delivery, Mailbox, PlcLink
@@ -43,6 +44,8 @@ def deliver(
     mailbox = Mailbox.objects.get(station=station, kind=kind)
     at = disposition.part.triggered_at + timedelta(milliseconds=after_ms)
     is_acked = state == DeliveryState.ACKED
+    if is_acked:
+        note_applied(disposition=disposition, at=at)
     return Delivery.objects.create(
         disposition=disposition,
         mailbox=mailbox,
