@@ -141,8 +141,6 @@ class ModbusDriver:
 
     mailboxes  ("S01", "H01") in the order of their bases: their registers must exist, or `open` fails
     timeout_s  for each single exchange, 0.5 to 1 s in a plant
-
-    Raises ValueError if the mailboxes do not fit into the registers.
     """
 
     def __init__(
@@ -156,7 +154,8 @@ class ModbusDriver:
     ) -> None:
         self._host, self._port = host, port
         self._registers = registers or Registers()
-        self._bases = self._registers.places(mailboxes)
+        self._mailboxes = tuple(mailboxes)
+        self._bases: dict[str, int] = {}
         self._timeout_s = timeout_s
         self._owner = threading.get_ident()
         self._client: CheckedClient | None = None
@@ -167,6 +166,10 @@ class ModbusDriver:
         self._check_owner()
         if self._client is not None or self._is_spent:
             raise DriverError("This driver was used before; take a new one.")
+        try:
+            self._bases = self._registers.places(self._mailboxes)
+        except ValueError as error:
+            raise self._spent(str(error)) from error
         self._client = CheckedClient(self._host, self._port, timeout_s=self._timeout_s)
         if not self._client.connect():  # False, not an exception
             self.close()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from plc.drivers.driver import PlcDriver
+from plc.drivers.driver import DriverError, PlcDriver
 
 Options = Mapping[str, Any]
 
@@ -30,8 +30,10 @@ PROTOCOLS: dict[str, Callable[[str, int, Sequence[str], Options], PlcDriver]] = 
 def new_driver(
     protocol: str, host: str, port: int, mailboxes: Sequence[str], options: Options | None = None
 ) -> PlcDriver:
-    """An unopened driver. Raises ValueError for options that this protocol does not have or cannot follow."""
+    """An unopened driver. Raises DriverError for a protocol that there is not, or options that it does not have."""
+    if protocol not in PROTOCOLS:
+        raise DriverError(f"There is no driver for {protocol!r}.")
     try:
         return PROTOCOLS[protocol](host, port, mailboxes, options or {})
-    except TypeError as error:
-        raise ValueError(f"{protocol} has no such option: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise DriverError(f"The options of this {protocol} link are wrong: {error}") from error

@@ -78,7 +78,7 @@ class Registers:
     """Where the mailboxes of one PLC lie, and how it writes what is longer than a register.
 
     unit_id     1 to 247, or 255 for a device that is addressed by its IP alone
-    bases       {"S01": 0, "H01": 200}; a mailbox that is not named lies 200 after the one before it
+    bases       {"S01": 0, "H01": 200}, every mailbox of the PLC; left out, one every 200 registers
     word_order  of 32-bit values: "big" is high word first
     byte_order  of every register, text included: "big" is high byte first
 
@@ -91,30 +91,29 @@ class Registers:
     byte_order: str = "big"
 
     def __post_init__(self) -> None:
-        if not (1 <= self.unit_id <= 247 or self.unit_id == 255):
-            raise ValueError(f"A unit id is 1 to 247, or 255, not {self.unit_id} (0 is the broadcast).")
+        if self.unit_id not in {*range(1, 248), 255}:
+            raise ValueError(f"unit_id is 1 to 247, or 255, not {self.unit_id!r} (0 is the broadcast).")
         for name in ("word_order", "byte_order"):
             if getattr(self, name) not in ("big", "little"):
                 raise ValueError(f"{name} is 'big' or 'little', not {getattr(self, name)!r}.")
+        highest = 65536 - STATUS_AT - STATUS_LENGTH
+        if not isinstance(self.bases, Mapping):
+            raise ValueError(f"bases gives each mailbox its first register, it is not {self.bases!r}.")  # noqa: TRY004
+        for mailbox, base in self.bases.items():
+            if type(base) is not int or not 0 <= base <= highest:
+                raise ValueError(f"Mailbox {mailbox} begins at a register from 0 to {highest}, not {base!r}.")
+        for one, other in itertools.pairwise(sorted(self.bases.values())):
+            if other - one < STATUS_AT + STATUS_LENGTH:
+                raise ValueError(f"The mailboxes at registers {one} and {other} overlap.")
 
     def places(self, mailboxes: Sequence[str]) -> dict[str, int]:
-        """The base of each mailbox. Raises ValueError if two overlap, one lies outside or one does not exist."""
-        unknown = set(self.bases) - set(mailboxes)
-        if unknown:
-            raise ValueError(f"There is no mailbox {', '.join(sorted(unknown))}.")
-        places: dict[str, int] = {}
-        base = 0
-        for mailbox in mailboxes:
-            places[mailbox] = self.bases.get(mailbox, base)
-            base = places[mailbox] + BASE_STEP
-        size = STATUS_AT + STATUS_LENGTH
-        in_order = sorted(places.values())
-        if in_order and not 0 <= in_order[0] <= in_order[-1] <= 65536 - size:
-            raise ValueError(f"A mailbox lies between register 0 and {65536 - size}.")
-        for one, next_one in itertools.pairwise(in_order):
-            if next_one - one < size:
-                raise ValueError(f"The mailboxes at register {one} and {next_one} overlap.")
-        return places
+        """The first register of each mailbox. Raises ValueError if `bases` forgets one."""
+        if not self.bases:
+            return {mailbox: index * BASE_STEP for index, mailbox in enumerate(mailboxes)}
+        missing = [mailbox for mailbox in mailboxes if mailbox not in self.bases]
+        if missing:
+            raise ValueError(f"bases does not say where mailbox {', '.join(missing)} begins.")
+        return {mailbox: self.bases[mailbox] for mailbox in mailboxes}
 
     def encode(self, kind: str, value: float | str) -> list[int]:
         if kind == TEXT:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from plc.simulator.controller import Controller
+from plc.simulator.modbus import ModbusSimulator
 from plc.simulator.server import Simulator
 
 # Each protocol with its registered port and its class, imported only when it is asked for: the libraries are large.
 PROTOCOLS: dict[str, tuple[int, Callable[[], type[Controller]]]] = {
     "ethernet_ip": (44818, lambda: Simulator),
+    "modbus": (502, lambda: ModbusSimulator),
 }
 
 
