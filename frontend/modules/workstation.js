@@ -56,7 +56,8 @@ const marking = new Marking(viewer, {
   button: one('[data-verb="mark"]'),
   onChange: (boxes, isOn) => {
     screen.setMarks(boxes);
-    one("[data-marking]").hidden = !isOn;
+    one("[data-marking]").hidden = !isOn && boxes.length === 0;
+    one("[data-marking-words]").hidden = !isOn;
   },
 });
 const remarks = new Remarks(root);
@@ -111,6 +112,7 @@ function showCase(leased, isNew) {
  * @param {import("./review/api.js").Answer} answer
  */
 function showTrouble(letter, attempt, answer) {
+  desk.takeBackAhead();
   const login = isLoginLost(answer);
   const why = login ? "You are no longer logged in." : "The connection is lost.";
   const kept = `${WORDS[letter.verdict]} for ${letter.partName} is kept and is sent again (attempt ${attempt + 1}).`;
@@ -149,7 +151,7 @@ function workHere() {
 
 async function takeBreak() {
   const block = await shift.takeBreak();
-  await desk.pause(["Your part went back to the queue.", ...(block?.sentences ?? [])]);
+  await desk.pause(["Your part went back to the queue.", ...(block?.sentences ?? [])], { isGivenBack: block !== null });
 }
 
 /** @param {number} step */

@@ -21,9 +21,8 @@ class Screen:
         return page
 
     def _heard(self, said: ConsoleMessage) -> None:
-        # The browser itself reports every 404; that a part has no golden reference, or a line no state, is told so.
-        path = urlsplit(said.location.get("url", "")).path
-        if not path.endswith(("/reference/", "/state/")):
+        # The browser itself reports every 404; that there is no golden reference yet is told so.
+        if not urlsplit(said.location.get("url", "")).path.endswith("/reference/"):
             self.problems.append(said.text)
 
     # --- the workstation -----------------------------------------------------------------------------------

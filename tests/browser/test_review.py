@@ -205,7 +205,10 @@ def test_a_closed_tab_leaves_the_part_to_the_waiting_one(open_screen, sweeper):
 def test_two_windows_of_one_inspector_never_double_a_verdict(open_screen, sweeper):
     held_parts(station(commit_window_ms=500), 1)
     by = inspector()
-    screen, other = open_screen(by, "/review/"), open_screen(by, "/review/")  # two browsers, as on two machines
+    screen, other = (
+        open_screen(by, "/review/"),
+        open_screen(by, "/review/"),
+    )  # two browsers, as on two machines
     name = screen.sees_a_part()
     assert other.sees_a_part() == name
 
@@ -244,7 +247,9 @@ def test_a_lost_server_loses_no_verdict_and_the_page_comes_back_by_itself(open_s
     held_parts(at, 1)
     server.start()
 
-    eventually(lambda: list(part_named(name).cases.get().verdicts.values_list("verdict", flat=True)), ["PASS"])
+    eventually(
+        lambda: list(part_named(name).cases.get().verdicts.values_list("verdict", flat=True)), ["PASS"]
+    )
     expect(sign).to_have_text("Live", timeout=15_000)
     assert screen.sees_a_part() != name
     expect(screen.waiting).to_have_text("1")

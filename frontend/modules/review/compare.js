@@ -11,6 +11,8 @@ const ORDER = ["off", "side", "blink", "difference"];
 /** Two changes there and back a second: seen as movement, and under the three flashes a second of WCAG 2.3.1. */
 const BLINK_MS = 250;
 
+const GOLDEN = "golden reference";
+
 /** @param {Comparison} comparison @returns {Comparison} */
 export function nextComparison(comparison) {
   return ORDER[(ORDER.indexOf(comparison) + 1) % ORDER.length];
@@ -41,7 +43,9 @@ export class Compare {
   #isCalm;
   /** @type {Comparison} */
   #comparison = "off";
-  #name = "golden reference";
+  /** @type {Mips | null} */
+  #golden = null;
+  #name = GOLDEN;
   #hasReference = false;
   #showsReference = false;
   #timer = 0;
@@ -62,24 +66,34 @@ export class Compare {
     return this.#comparison;
   }
 
-  /**
-   * @param {Mips | null} reference
-   * @param {string} [name]
-   */
-  setReference(reference, name = "golden reference") {
-    this.#hasReference = reference !== null;
-    this.#name = name;
-    this.#viewer.setReference(reference);
+  /** @param {Mips | null} reference the golden one of the part on the screen */
+  setReference(reference) {
+    this.#golden = reference;
+    this.#use(reference, GOLDEN);
     if (!reference) {
       this.set("off");
     }
     this.#print();
   }
 
+  /** Compare with another picture until it is switched off. @param {Mips} other @param {string} name */
+  beside(other, name) {
+    this.set("side");
+    this.#use(other, name);
+    this.#print();
+  }
+
+  /** @param {Mips | null} reference @param {string} name */
+  #use(reference, name) {
+    this.#hasReference = reference !== null;
+    this.#name = name;
+    this.#viewer.setReference(reference);
+  }
+
   /** The reference of a new part is on its way; the old one is no longer drawn. */
   await() {
-    this.#hasReference = false;
-    this.#viewer.setReference(null);
+    this.#golden = null;
+    this.#use(null, GOLDEN);
   }
 
   /** @returns {boolean} false where there is nothing to compare with */
@@ -95,6 +109,9 @@ export class Compare {
     this.#comparison = comparison;
     this.#showsReference = false;
     this.#viewer.setComparison(comparison);
+    if (comparison === "off") {
+      this.#use(this.#golden, GOLDEN);
+    }
     if (comparison === "blink" && !this.#isCalm) {
       this.#blink();
     }

@@ -5,9 +5,11 @@
  */
 
 import { clockOffset } from "../times.js";
+import { Foresight } from "./foresight.js";
 import { isLoginLost } from "./outbox.js";
 import { WORDS, mayDecide, urgency } from "./panel.js";
 import { isVeiled, readLease } from "./record.js";
+import { UndoWindow } from "./undo.js";
 
 /** @typedef {import("./record.js").LeasedCase} LeasedCase */
 /** @typedef {import("./record.js").Word} Word */
@@ -32,7 +34,6 @@ const AWAY_MS = 60_000;
 const RENEW_BEFORE_MS = 20_000;
 /** The server carries a passed deadline out within this. */
 const DEADLINE_GRACE_MS = 1_000;
-const UNDO_AGAIN_MS = 400;
 const REFUSED =
   "was not taken: the part has been decided elsewhere or its time ran out. Its disposition stands as the record shows.";
 
@@ -40,12 +41,14 @@ export class Desk {
   #parts;
   /** @type {LeasedCase | null} */
   #leased = null;
-  /** @type {{caseId: number, until: number, span: number} | null} */
-  #undoable = null;
+  #undo;
   #shownAt = Number.POSITIVE_INFINITY;
-  #seenFrom = 0;
-  /** Of which case and from when. */
+  /** Which case is looked at, and from when on. */
   #seenCase = 0;
+  #seenFrom = 0;
+  /** When the picture of the next case was drawn ahead of its lease. @type {number | null} */
+  #aheadAt = null;
+  #foresight = new Foresight();
   #renewing = false;
   #undoFollows = false;
   /** Case for which the tone has sounded. */
@@ -57,6 +60,7 @@ export class Desk {
   /** @param {Parts} parts */
   constructor(parts) {
     this.#parts = parts;
+    this.#undo = new UndoWindow(parts.api, parts.panel, () => this.#serverNow());
   }
 
   get leased() {
@@ -93,6 +97,7 @@ export class Desk {
     this.#offsetMs = clockOffset(answer.date, Date.now());
     if (answer.status === 200) {
       panel.clearBanner({ onlyBusy: true });
+      this.#foresight.came(answer.body.case);
       void this.#show(readLease(answer.body));
     } else if (answer.status === 204) {
       panel.clearBanner({ onlyBusy: true });
@@ -114,10 +119,14 @@ export class Desk {
   async #show(next) {
     const { panel, screen, onCase } = this.#parts;
     const isNew = this.#seenCase !== next.id;
+    if (screen.drawnCase !== next.id) {
+      this.#aheadAt = null;
+    }
     this.#leased = next;
     this.#shownAt = Number.POSITIVE_INFINITY;
     const seen = screen.show(next);
     panel.setState("loading");
+    panel.setAhead(false);
     panel.showCase(next);
     panel.tick(next, this.#serverNow());
     onCase(next, isNew);
@@ -125,7 +134,8 @@ export class Desk {
     if (this.#leased !== next) {
       return;
     }
-    this.#shownAt = performance.now();
+    this.#shownAt = this.#aheadAt ?? performance.now();
+    this.#aheadAt = null;
     if (isNew) {
       this.#seenFrom = this.#shownAt;
       this.#seenCase = next.id;
@@ -137,8 +147,10 @@ export class Desk {
   blank(state) {
     this.#leased = null;
     this.#seenCase = 0;
+    this.#aheadAt = null;
     this.#shownAt = Number.POSITIVE_INFINITY;
     this.#parts.screen.blank();
+    this.#parts.panel.setAhead(false);
     this.#parts.panel.setState(state);
   }
 
@@ -154,8 +166,8 @@ export class Desk {
       return;
     }
     panel.setState("sending");
-    this.#hideUndo();
-    const outcome = await outbox.post({
+    this.#undo.close();
+    const delivery = outbox.post({
       caseId: current.id,
       partName: current.partName,
       lease: current.token,
@@ -164,8 +176,27 @@ export class Desk {
       active_ms: shift.activeMs,
       ...remarks(verdict),
     });
+    this.#lookAhead(current);
+    const outcome = await delivery;
     if (outcome) {
       await this.#settle(outcome);
+    }
+  }
+
+  /** The picture of the next case is drawn at once; it can be judged when its lease is here. @param {LeasedCase} current */
+  #lookAhead({ ahead: [next] }) {
+    this.#foresight.expect(next?.id ?? null);
+    if (next && this.#foresight.isTrusted && this.#parts.screen.showAhead(next)) {
+      this.#aheadAt = performance.now();
+      this.#parts.panel.setAhead(true);
+    }
+  }
+
+  /** The verdict does not get through: what was drawn ahead is not to be looked at for minutes. */
+  takeBackAhead() {
+    if (this.#aheadAt !== null) {
+      this.#aheadAt = null;
+      this.#parts.screen.takeBack();
     }
   }
 
@@ -198,14 +229,14 @@ export class Desk {
     panel.clearBanner();
     this.#leased = null;
     if (outcome.kind === "taken") {
-      this.#offerUndo(outcome);
+      this.#undo.offer(outcome);
     } else {
       const said = `${WORDS[outcome.letter.verdict]} for ${outcome.letter.partName}`;
       panel.banner({ text: `${said} ${outcome.detail ? `was not taken: ${outcome.detail}` : REFUSED}`, tone: "error" });
     }
     if (!this.#parts.worksHere()) {
       this.blank("elsewhere");
-    } else if (this.#undoFollows && this.#undoable) {
+    } else if (this.#undoFollows && this.#undo.isOpen) {
       this.#undoFollows = false;
       await this.undo();
     } else {
@@ -214,39 +245,17 @@ export class Desk {
     }
   }
 
-  /** @param {Extract<Outcome, {kind: "taken"}>} outcome */
-  #offerUndo({ letter, body }) {
-    const until = Date.parse(body.undo_until);
-    const span = until - this.#serverNow();
-    if (span > 0) {
-      this.#undoable = { caseId: letter.caseId, until, span };
-      this.#parts.panel.showUndo({ verdict: letter.verdict, words: WORDS[letter.verdict], part: letter.partName });
-    }
-  }
-
-  #hideUndo() {
-    this.#undoable = null;
-    this.#parts.panel.showUndo(null);
-  }
-
   async undo() {
-    const { api, panel, outbox } = this.#parts;
+    const { panel, outbox } = this.#parts;
     if (panel.state === "sending" && outbox.pending) {
       this.#undoFollows = true;
       panel.banner({ text: "The verdict is being sent; it is undone as soon as it has arrived.", tone: "info" });
       return;
     }
-    const wanted = this.#undoable;
-    if (!wanted) {
-      return;
-    }
-    this.#hideUndo();
     // The next part may be on its way to this screen; the undo gives it back, so it must have arrived.
-    await this.#taking;
-    let answer = await api.undo(wanted.caseId);
-    while (answer.status === 0 && this.#serverNow() < wanted.until) {
-      await new Promise((resolve) => window.setTimeout(resolve, UNDO_AGAIN_MS));
-      answer = await api.undo(wanted.caseId);
+    const answer = await this.#undo.take(this.#taking);
+    if (!answer) {
+      return;
     }
     if (answer.status === 200) {
       await this.#show(readLease(answer.body));
@@ -279,12 +288,17 @@ export class Desk {
       : (answer.body?.detail ?? `The server refused (${answer.status}).`);
   }
 
-  /** Give the part back and stop. @param {ReadonlyArray<string>} sentences */
-  async pause(sentences) {
+  /**
+   * Stop.
+   * @param {ReadonlyArray<string>} sentences
+   * @param {{isGivenBack: boolean}} part isGivenBack: the server has taken the part from this screen already
+   */
+  async pause(sentences, { isGivenBack }) {
     const current = this.#leased;
     this.#parts.panel.pause(sentences);
+    this.#parts.panel.clearBanner();
     this.blank("paused");
-    if (current) {
+    if (current && !isGivenBack) {
       await this.#parts.api.giveBack(current);
     }
   }
@@ -317,13 +331,7 @@ export class Desk {
     const now = this.#serverNow();
     const current = this.#leased;
     panel.tick(current, now);
-    if (this.#undoable) {
-      const left = this.#undoable.until - now;
-      panel.tickUndo(Math.max(0, left / this.#undoable.span), Math.max(0, left));
-      if (left <= 0) {
-        this.#hideUndo();
-      }
-    }
+    this.#undo.tick();
     if (!current || !mayDecide(panel.state, "reject")) {
       return;
     }

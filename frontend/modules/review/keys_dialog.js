@@ -8,10 +8,10 @@ import { KEYS, capOf, keyTable, latin, printKeys, refusal } from "../keys.js";
 /** @typedef {import("../keys.js").Key} Key */
 /** @typedef {import("../keys.js").Table} Table */
 
-/** Verbs without a key of the table, for the overlay alone. @type {ReadonlyArray<[string, string]>} */
+/** What the browser's own keys do here, for the overlay alone. @type {ReadonlyArray<[string[], string]>} */
 const ALSO = [
-  ["Tab", "Next defect candidate; after the last one the focus moves on"],
-  ["Shift ←→↑↓", "Move the picture"],
+  [["Tab"], "Next defect candidate; after the last one the focus moves on"],
+  [["Shift", "↔"], "With arrow keys: move the picture"],
 ];
 
 export class KeysDialog {
@@ -113,10 +113,11 @@ export class KeysDialog {
     this.printCaps();
     /** @type {Map<string, HTMLElement[]>} */
     const groups = new Map();
-    for (const entry of this.#table) {
-      groups.set(entry.group, [...(groups.get(entry.group) ?? []), ...this.#row(entry)]);
+    const [first, ...types] = this.#table.filter(({ verb }) => verb.startsWith("defect-"));
+    for (const entry of this.#table.filter((each) => !types.includes(each))) {
+      groups.set(entry.group, [...(groups.get(entry.group) ?? []), ...(entry === first ? typesRow(types) : this.#row(entry))]);
     }
-    groups.get("Look")?.push(...ALSO.flatMap(([cap, help]) => [term([cap]), meaning(help)]));
+    groups.get("Look")?.push(...ALSO.flatMap(([caps, help]) => [term(caps), meaning(help)]));
     this.#one("[data-key-table]").replaceChildren(
       ...[...groups].map(([name, rows]) => {
         const section = document.createElement("section");
@@ -168,6 +169,11 @@ export class KeysDialog {
   #one(selector) {
     return /** @type {HTMLElement} */ (this.#dialog.querySelector(selector));
   }
+}
+
+/** The nine digits in one row. @param {Table} types all but the first */
+function typesRow(types) {
+  return [term([`1–${types.length + 1}`]), meaning("Defect type 1 to 9 of the line")];
 }
 
 /** @param {ReadonlyArray<string>} caps */

@@ -58,15 +58,13 @@ export class LineState {
 }
 
 /**
- * A place is told as a word, or as a word with a sentence.
  * @param {any} body
  * @param {string} name
  * @returns {{state: string, sentence: string}}
  */
 export function readState(body, name) {
-  const told = body?.[name];
-  const state = typeof told === "string" ? told : told?.state;
-  return { state: STATES[state] ? state : "unknown", sentence: told?.sentence ?? body?.[`${name}_sentence`] ?? "" };
+  const { state, sentence } = body?.[name] ?? {};
+  return { state: STATES[state] ? state : "unknown", sentence: sentence ?? "" };
 }
 
 /**

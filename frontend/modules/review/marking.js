@@ -94,7 +94,6 @@ export class Marking {
 
   #print() {
     this.#list.replaceChildren(...this.#boxes.map((_, place) => this.#entry(place)));
-    this.#list.hidden = this.#boxes.length === 0;
     this.#onChange(this.#boxes, this.#isOn);
   }
 

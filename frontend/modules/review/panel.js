@@ -13,7 +13,7 @@ import { isVeiled } from "./record.js";
 /** @type {Readonly<Record<Word, string>>} */
 export const WORDS = { PASS: "Pass", REJECT: "Reject", CANNOT_TELL: "Cannot tell", ESCALATE: "Escalation" };
 /** What a button says on a blind line once the first opinion is given. @type {Readonly<Record<string, string>>} */
-const CHANGES = { REJECT: "Change to reject", CANNOT_TELL: "Cannot tell now", PASS: "Change to pass" };
+const CHANGES = { REJECT: "Change to reject", CANNOT_TELL: "Cannot tell", PASS: "Change to pass" };
 
 /**
  * A part that nobody can see on this screen is not passed from it.
@@ -60,6 +60,11 @@ export class Panel {
       const { verb = "" } = /** @type {HTMLElement} */ (button).dataset;
       /** @type {HTMLButtonElement} */ (button).disabled = !mayDecide(state, verb);
     }
+  }
+
+  /** @param {boolean} isAhead the picture is already that of the next part, the words are not */
+  setAhead(isAhead) {
+    this.#root.toggleAttribute("data-ahead", isAhead);
   }
 
   /** @param {LeasedCase} leased */

@@ -7,6 +7,7 @@
  * @typedef {{grade: string, defectType: string, note: string, criterion: string, similarity: number | null,
  *   imageUrl: string | null}} Precedent
  * @typedef {{number: string, text: string, defectType: string}} Criterion
+ * @typedef {{id: number | null, picture: Wanted | null, referenceUrl: string | null}} Ahead
  *
  * @typedef {object} LeasedCase
  * @property {number} id
@@ -35,7 +36,7 @@
  * @property {ReadonlyArray<string>} defectTypes
  * @property {ReadonlyArray<Precedent>} precedents
  * @property {ReadonlyArray<Criterion>} criteria
- * @property {ReadonlyArray<Wanted>} ahead  pictures of the cases that are likely next
+ * @property {ReadonlyArray<Ahead>} ahead  the cases that are likely next
  */
 
 /** Where the line names no other time. */
@@ -113,15 +114,16 @@ function readCriterion(each) {
   return { number: String(each.number ?? ""), text: each.text ?? "", defectType: each.defect_type ?? "" };
 }
 
-/** @param {any} body @returns {Wanted[]} */
+/** @param {any} body @returns {Ahead[]} */
 function readAhead({ next, grey_from: greyFrom }) {
   const cases = Array.isArray(next) ? next : next ? [next] : [];
-  return cases.flatMap((each) => [
-    ...(each.image_url
-      ? [{ imageUrl: each.image_url, mapUrl: each.map_url ?? null, greyFrom: finite(each.grey_from ?? greyFrom) }]
-      : []),
-    ...(each.reference_url ? [{ imageUrl: each.reference_url, mapUrl: null, greyFrom: null }] : []),
-  ]);
+  return cases.map((each) => ({
+    id: each.case ?? null,
+    picture: each.image_url
+      ? { imageUrl: each.image_url, mapUrl: each.map_url ?? null, greyFrom: finite(each.grey_from ?? greyFrom) }
+      : null,
+    referenceUrl: each.reference_url ?? null,
+  }));
 }
 
 /** @param {unknown} value */

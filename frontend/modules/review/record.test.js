@@ -32,8 +32,8 @@ test("the pictures of the next three are fetched with maps and references", () =
     { case: 9, image_url: null, map_url: null, reference_url: null, grey_from: null },
   ];
   assert.deepEqual(readLease({ ...least, next }).ahead, [
-    { imageUrl: "/8", mapUrl: "/8m", greyFrom: 0.2 },
-    { imageUrl: "/r", mapUrl: null, greyFrom: null },
+    { id: 8, picture: { imageUrl: "/8", mapUrl: "/8m", greyFrom: 0.2 }, referenceUrl: "/r" },
+    { id: 9, picture: null, referenceUrl: null },
   ]);
 });
 

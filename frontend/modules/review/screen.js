@@ -15,6 +15,8 @@ import { isVeiled } from "./record.js";
 
 /** A picture that does not come is asked for again after so long. */
 const PICTURE_WAITS_MS = [500, 2_000];
+/** Around a candidate, as a share of its longer side: a line over its edge would hide what is judged. */
+const ROOM = 0.15;
 
 export class Screen {
   #viewer;
@@ -46,6 +48,11 @@ export class Screen {
     this.#onPicture = onPicture;
   }
 
+  /** Of which case the picture is that is seen. */
+  get drawnCase() {
+    return this.#drawn;
+  }
+
   /**
    * Draw a case; in this very frame where its picture is decoded already.
    * @param {LeasedCase} leased
@@ -56,10 +63,9 @@ export class Screen {
     this.#leased = leased;
     this.#candidate = -1;
     if (!isSame) {
-      this.#view = 0;
-      this.#compare.settle();
-      this.#printViews();
+      this.#startCase();
     }
+    this.#printViews();
     const wanted = this.#wanted();
     const ready = wanted && this.#pictures.ready(wanted);
     if (!ready && !isSame) {
@@ -73,9 +79,32 @@ export class Screen {
       this.#clear();
       return false;
     }
-    this.#draw(picture, isSame);
+    this.#draw(picture, leased.id, isSame);
     void this.#fetchAhead(leased);
     return true;
+  }
+
+  /**
+   * Draw the case that comes next while the word for this one is still on its way.
+   * @param {import("./record.js").Ahead} next
+   * @returns {boolean} false where its picture is not here yet: the old one stays
+   */
+  showAhead({ id, picture: wanted }) {
+    const picture = wanted && this.#pictures.ready(wanted);
+    if (!picture || id === null) {
+      return false;
+    }
+    this.#leased = null;
+    this.#startCase();
+    this.#draw(picture, id, false);
+    return true;
+  }
+
+  /** What was drawn ahead does not come now. */
+  takeBack() {
+    if (this.#leased === null) {
+      this.#clear();
+    }
   }
 
   /** No part is on the screen. */
@@ -105,7 +134,7 @@ export class Screen {
     const wanted = this.#wanted();
     const picture = wanted && leased && (await this.#load(wanted, leased));
     if (picture && this.#leased === leased && this.#view === view) {
-      this.#draw(picture, false);
+      this.#draw(picture, leased.id, false);
       void this.#showReference();
     }
   }
@@ -140,8 +169,7 @@ export class Screen {
     const leased = this.#leased;
     const found = await this.#pictures.get({ imageUrl, mapUrl: null, greyFrom: null }).catch(() => null);
     if (found && leased && this.#leased === leased) {
-      this.#compare.setReference(found.image, name);
-      this.#compare.set("side");
+      this.#compare.beside(found.image, name);
     }
   }
 
@@ -175,11 +203,17 @@ export class Screen {
     return null;
   }
 
-  /** @param {Picture} picture @param {boolean} keepsView */
-  #draw(picture, keepsView) {
-    const leased = /** @type {LeasedCase} */ (this.#leased);
+  #startCase() {
+    this.#view = 0;
+    this.#candidate = -1;
+    this.#compare.settle();
+    this.#compare.await();
+  }
+
+  /** @param {Picture} picture @param {number} caseId @param {boolean} keepsView */
+  #draw(picture, caseId, keepsView) {
     const isNew = this.#picture?.image !== picture.image;
-    this.#drawn = leased.id;
+    this.#drawn = caseId;
     this.#picture = picture;
     this.#viewer.show(picture, { keepsView });
     if (isNew) {
@@ -204,8 +238,12 @@ export class Screen {
       return imageUrl ? [{ imageUrl, mapUrl: null, greyFrom: null }] : [];
     });
     void this.#showReference();
-    this.#pictures.keepOnly([own, ...others, ...references, ...leased.ahead]);
-    for (const wanted of [...others, ...leased.ahead]) {
+    const ahead = leased.ahead.flatMap(({ picture, referenceUrl }) => [
+      ...(picture ? [picture] : []),
+      ...(referenceUrl ? [{ imageUrl: referenceUrl, mapUrl: null, greyFrom: null }] : []),
+    ]);
+    this.#pictures.keepOnly([own, ...others, ...references, ...ahead]);
+    for (const wanted of [...others, ...ahead]) {
       if (this.#leased !== leased) {
         return;
       }
@@ -240,7 +278,13 @@ export class Screen {
   #candidateBox(place) {
     const { width, height } = /** @type {Picture} */ (this.#picture).image;
     const { box } = this.#regions()[place];
-    return { x: box.x * width, y: box.y * height, width: box.width * width, height: box.height * height };
+    const room = ROOM * Math.max(box.width * width, box.height * height);
+    return {
+      x: box.x * width - room,
+      y: box.y * height - room,
+      width: box.width * width + 2 * room,
+      height: box.height * height + 2 * room,
+    };
   }
 
   #outline() {
