@@ -11,6 +11,7 @@ The log (JSON lines) says what the PLC did and is the judge of every test:
 {"event": "boot"|"trigger"|"disposition"|"routed", "at": seconds, ...}.
 """
 
+from plc.simulator.command import add_arguments, run
 from plc.simulator.sensor import SensorError, SensorWire
 from plc.simulator.server import Simulator
 
