@@ -8,7 +8,9 @@ from plc.models import Delivery, Mailbox, PlcLink
 class PlcLinkAdmin(AuditedAdmin):
     list_display = ("code", "driver", "host", "port", "state", "alarm", "notice", "lease_owner")
     readonly_fields = [
-        field.name for field in PlcLink._meta.fields if field.name not in {"host", "port", "driver"}
+        field.name
+        for field in PlcLink._meta.fields
+        if field.name not in {"host", "port", "driver", "options"}
     ]
 
 

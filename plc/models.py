@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -9,6 +10,8 @@ from django.db.models import Q
 from audit.models import Stateful
 from inspection.models import Disposition, Station
 from inspection.models.floor import code_validator
+from plc.drivers.driver import DriverError
+from plc.drivers.protocols import new_driver
 from plc.handshake import ACK_SENTENCES, MAX_DINT, AckCode
 from plc.states import (
     DELIVERY_TRANSITIONS,
@@ -22,6 +25,7 @@ from plc.states import (
 
 class Driver(models.TextChoices):
     ETHERNET_IP = "ethernet_ip", "EtherNet/IP (Logix)"
+    MODBUS = "modbus", "Modbus TCP"
 
 
 class PlcLink(Stateful):
@@ -38,6 +42,11 @@ class PlcLink(Stateful):
     host = models.CharField(max_length=200)
     port = models.PositiveIntegerField(
         default=44818, validators=[MinValueValidator(1), MaxValueValidator(65_535)]
+    )
+    options = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What this PLC's protocol leaves open; docs/operation/plc.md says what.",
     )
     state = models.CharField(max_length=16, choices=LinkState.choices, default=LinkState.DISCONNECTED)
     alarm = models.CharField(max_length=300, blank=True, default="")
@@ -70,6 +79,13 @@ class PlcLink(Stateful):
 
     def __str__(self) -> str:
         return self.code
+
+    def clean(self) -> None:
+        """Options that the protocol does not have must not wait for the gateway to be found."""
+        try:
+            new_driver(self.driver, self.host, self.port, (), self.options)
+        except DriverError as wrong:
+            raise ValidationError({"options": str(wrong)}) from wrong
 
 
 class Mailbox(models.Model):

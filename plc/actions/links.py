@@ -35,32 +35,47 @@ class Lease:
 
 @transaction.atomic
 def set_up_link(
-    *, code: str, host: str, port: int, station: Station, actor: Actor, driver: str = Driver.ETHERNET_IP
+    *,
+    code: str,
+    host: str,
+    port: int,
+    station: Station,
+    actor: Actor,
+    driver: str = Driver.ETHERNET_IP,
+    options: dict[str, Any] | None = None,
 ) -> PlcLink:
     """Make the link with this station's two mailboxes, or bring its address up to date.
 
-    Raises ValidationError for an address or code that cannot be.
+    options  what the driver's protocol leaves open; left out, as they are
+
+    Raises ValidationError for an address, code or option that cannot be.
     """
     link = PlcLink.objects.select_for_update().filter(code=code).first() or PlcLink(code=code)
-    before = "" if link.pk is None else f"{link.driver} {link.host}:{link.port}"
+    before = "" if link.pk is None else _address(link)
     link.host, link.port, link.driver = host, port, driver
+    link.options = link.options if options is None else options
     link.full_clean()
     if link.pk is None:
         link.save()
     else:
         # Only the address: a gateway may be writing the rest of the row.
-        link.save(update_fields=["host", "port", "driver"])
+        link.save(update_fields=["host", "port", "driver", "options"])
     boxes = ((station.code, MailboxKind.AUTOMATIC), (station.hold_mailbox, MailboxKind.LATE))
     made = [
         Mailbox.objects.get_or_create(station=station, kind=kind, defaults={"link": link, "code": box})[1]
         for box, kind in boxes
     ]
-    after = f"{driver} {host}:{port}"
+    after = _address(link)
     if any(made) or before != after:
         record(
             link, "set_up", actor=actor, details={"address": after, "mailboxes": [box for box, _ in boxes]}
         )
     return link
+
+
+def _address(link: PlcLink) -> str:
+    options = "".join(f" {name}={value}" for name, value in sorted(link.options.items()))
+    return f"{link.driver} {link.host}:{link.port}{options}"
 
 
 # --- the lease: by the database's clock, so that two machines need not agree on the time -------------------

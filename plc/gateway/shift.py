@@ -16,7 +16,7 @@ from audit.actor import Actor
 from inspection.states import Source
 from plc import actions
 from plc.drivers.driver import PlcDriver
-from plc.drivers.ethernet_ip import EthernetIpDriver
+from plc.drivers.protocols import new_driver as driver_of
 from plc.drivers.runner import Runner
 from plc.gateway.outbox import POLL_S, Outbox
 from plc.gateway.triggers import TriggerWatch
@@ -348,5 +348,4 @@ class Shift:
 
 
 def _driver_maker(link: PlcLink, mailboxes: Sequence[str]) -> Callable[[], PlcDriver]:
-    path = f"{link.host}:{link.port}"
-    return lambda: EthernetIpDriver(path, mailboxes)
+    return lambda: driver_of(link.driver, link.host, link.port, mailboxes, link.options)
