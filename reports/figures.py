@@ -55,6 +55,14 @@ class RateFigure:
         return f"{self.rate.k} of {self.rate.n} · 95{NO_BREAK}%: {percent(self.rate.lower)} to {percent(self.rate.upper)}"
 
     @property
+    def counted(self) -> str:
+        return f"{self.rate.k} of {self.rate.n}" if self.is_known else self.lacking
+
+    @property
+    def interval(self) -> str:
+        return f"{percent(self.rate.lower)} to {percent(self.rate.upper)}" if self.is_known else ""
+
+    @property
     def lacking(self) -> str:
         return f"{self.rate.n} of {self.needed} needed" if self.rate.n else self.nothing
 
@@ -99,18 +107,24 @@ class ValueFigure:
         return self._said(self.value) if self.is_known else too_few_or_unknown(self.n)
 
     def _said(self, value: float | None) -> str:
-        return "" if value is None else percent(value) if self.is_share else f"{value:.2f}"
+        if value is None:
+            return ""
+        return percent(value) if self.is_share else f"{round(value, 2) + 0.0:.2f}"  # never -0.00
 
     @property
     def bound(self) -> str:
         """Never left out beside `text`."""
+        return f"{self.counted} · 95{NO_BREAK}%: {self.interval}" if self.is_known else self.counted
+
+    @property
+    def counted(self) -> str:
         if self.is_known:
-            return f"{self.n} {self.of} · 95{NO_BREAK}%: {self._said(self.lower)} to {self._said(self.upper)}"
+            return f"{self.n} {self.of}"
         return f"{self.n} of {self.needed} needed" if 0 < self.n < self.needed else self.nothing
 
     @property
-    def short_bound(self) -> str:
-        return self.bound
+    def interval(self) -> str:
+        return f"{self._said(self.lower)} to {self._said(self.upper)}" if self.is_known else ""
 
     def as_json(self) -> dict[str, Any]:
         return {

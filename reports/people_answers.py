@@ -43,9 +43,11 @@ def agreement_answer(report: AgreementReport) -> dict[str, Any]:
             "against_rulings": [
                 {
                     "part": each.part,
+                    "plc_part_id": each.part_name,
                     "ruled": each.ruled,
                     "chance_of_the_other": each.chance,
                     "looks": each.looks,
+                    "against": each.against,
                     "url": reverse("part", args=[each.part]),
                 }
                 for each in report.contradictions
@@ -149,7 +151,11 @@ def _each_figure(figures: Figures) -> tuple[Figure, ...]:
 
 
 def _share(share: Share) -> dict[str, Any]:
-    return {"label": share.label, **{figure.name: figure.as_json() for figure in share.figures}}
+    return {
+        "name": share.key,
+        "label": share.label,
+        **{figure.name: figure.as_json() for figure in share.figures},
+    }
 
 
 def inspector_rows(report: InspectorsReport, line: str) -> Iterator[dict[str, Any]]:
@@ -158,7 +164,7 @@ def inspector_rows(report: InspectorsReport, line: str) -> Iterator[dict[str, An
         yield from (_row(line, figure, each.name) for figure in _each_figure(each.figures))
     who = report.chosen.name if report.chosen else "all"
     for share in (*report.slips, *report.by_line, *report.by_defect_type):
-        yield from (_row(line, figure, who, share.label) for figure in share.figures)
+        yield from (_row(line, figure, who, share.key) for figure in share.figures)
 
 
 def _row(line: str, figure: Figure, appraiser: str = "", other: str = "") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from reports.queries.inspectors import SHOWN_PROBES, Path, Share
 CUSUM_WIDTH, CUSUM_HEIGHT = 240, 64
 HEADROOM = 1.25  # an alarm lies above its limit
 LEFT, TOP, BOTTOM, BIN_WIDTH = 44, 8, 148, 64
-SCALES = (0.05, 0.1, 0.2, 0.5, 1.0)
+SCALES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,7 @@ def slips_plot(shares: list[Share]) -> dict[str, Any]:
         bins.append(
             {
                 "x": middle,
-                "label": share.label.removesuffix(" min").removesuffix(" min and more")
-                + ("+" if share.label.endswith("more") else ""),
+                "label": share.key,
                 "is_known": is_known,
                 "y": y(figure.rate.value) if is_known else None,
                 "lower_y": y(figure.rate.lower),

@@ -162,7 +162,7 @@ def _looks(found: QuerySet[Case]) -> list[Look]:
         Verdict.objects.filter(case__in=found, undone_at=None, committed_at__isnull=False)
         .order_by("given_at", "id")
         .values_list(
-            "case_id", "case__part_id", "person_id", "person__username", "verdict", "case__kind",
+            "case_id", "case__part_id", "case__part__plc_part_id", "person_id", "person__username", "verdict", "case__kind",
             "case__probe__grade", "case__ruling__grade",
         )
     )  # fmt: skip

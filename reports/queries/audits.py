@@ -148,14 +148,14 @@ class AuditReport:
     @property
     def number_text(self) -> str:
         return (
-            f"{self.estimate.bad_passes:,.0f}" if self.estimate else "too few" if self.drawn else "not known"
+            f"{self.estimate.bad_passes:.0f}" if self.estimate else "too few" if self.drawn else "not known"
         )
 
     @property
     def number_bound(self) -> str:
         if self.estimate is None:
             return self.lacks
-        return f"of {self.estimate.passes:,} passes · 95 %: {self.estimate.lower:,.0f} to {self.estimate.upper:,.0f}"
+        return f"of {self.estimate.passes} passes · 95 %: {self.estimate.lower:.0f} to {self.estimate.upper:.0f}"
 
     @property
     def underkill(self) -> tuple[float, float, float, float] | None:

@@ -1,5 +1,6 @@
 """What the looks at each part say together (Dawid & Skene), and what each appraiser's errors are against that."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ class Look(NamedTuple):
 
     case: int
     part: int
+    part_name: str
     person: int
     name: str
     word: str
@@ -42,11 +44,13 @@ class Material(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A ruled part that the consensus of its looks sees otherwise."""
+    """A ruled part that most looks, and their consensus, see otherwise."""
 
     part: int
+    part_name: str
     ruled: str
     chance: float
+    against: int
     looks: int
 
 
@@ -111,16 +115,22 @@ def contradictions(material: Material, looks: list[Look], found: Together | None
     """Rulings that the looks at the part, weighed by who usually is right, speak against; the surest first."""
     if found is None:
         return []
-    ruled = {look.part: look.ruled_grade for look in looks if look.ruled_grade and not look.probe_grade}
-    seen = [
-        Contradiction(
-            part,
-            ruled[part],
-            float(chances[GOOD if ruled[part] == Grade.BAD else BAD]),
-            sum(look.part == part and look.word != VerdictWord.CANNOT_TELL for look in looks),
+    by_part: dict[int, list[Look]] = defaultdict(list)
+    for look in looks:
+        by_part[look.part].append(look)
+    seen = []
+    for part, chances in zip(found.parts, found.consensus.posterior, strict=True):
+        ruled = next((look.ruled_grade for look in by_part[part] if look.ruled_grade), None)
+        if ruled is None:
+            continue
+        words = [look.word for look in by_part[part]]
+        against, with_it = (
+            (words.count(VerdictWord.PASS), words.count(VerdictWord.REJECT))
+            if ruled == Grade.BAD
+            else (words.count(VerdictWord.REJECT), words.count(VerdictWord.PASS))
         )
-        for part, chances in zip(found.parts, found.consensus.posterior, strict=True)
-        if part in ruled
-    ]
-    seen = [each for each in seen if each.chance >= SURE and each.looks > 1]
+        chance = float(chances[GOOD if ruled == Grade.BAD else BAD])
+        if chance >= SURE and against > max(1, with_it):
+            name = by_part[part][0].part_name
+            seen.append(Contradiction(part, name, ruled, chance, against, against + with_it))
     return sorted(seen, key=lambda each: -each.chance)[:MOST_CONTRADICTIONS]

@@ -107,6 +107,7 @@ class Inspector:
 class Share:
     """One row of a table: a bin of active time, a line, a defect type."""
 
+    key: str
     label: str
     figures: tuple[RateFigure, ...]
 
@@ -148,9 +149,7 @@ def inspectors_report(
         chosen=one,
         together=_figures(about),
         slips=_slips(about),
-        by_line=[
-            _line_share(line.code, [each for each in about if each.line == line.code]) for line in lines
-        ],
+        by_line=[_line_share(line, [each for each in about if each.line == line.code]) for line in lines],
         by_defect_type=_defect_shares(about),
         by_handling=[
             (str(way.label), sum(each.handling == way for each in about if each.kind == CaseKind.HELD))
@@ -303,13 +302,15 @@ def _slips(said: list[Said]) -> list[Share]:
             "probes misjudged",
             nothing="No probe judged.",
         )
-        shares.append(Share(label, (figure,)))
+        shares.append(Share(f"{start}+" if is_last else f"{start} to {start + BIN_MIN}", label, (figure,)))
     return shares
 
 
-def _line_share(label: str, said: list[Said]) -> Share:
+def _line_share(line: Line, said: list[Said]) -> Share:
     figures = _figures(said)
-    return Share(label, (figures.underkill, figures.overkill, figures.handling, figures.cannot_tell))
+    return Share(
+        line.code, line.name, (figures.underkill, figures.overkill, figures.handling, figures.cannot_tell)
+    )
 
 
 def _defect_shares(said: list[Said]) -> list[Share]:
@@ -323,6 +324,7 @@ def _defect_shares(said: list[Said]) -> list[Share]:
             named[each.defect_type].append(each)
     return [
         Share(
+            kind,
             kind or "no type",
             (
                 underkill(Rate.of(sum(each.is_slip for each in bad[kind]), len(bad[kind]))),

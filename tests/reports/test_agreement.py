@@ -231,20 +231,19 @@ def test_two_appraisers_without_known_parts_have_no_consensus(twenty_pairs):
     )
 
 
-def test_a_ruling_against_all_looks_is_listed(many_probes, ann, bob):
-    judged = judged_by_two(many_probes, ann, bob, (PASS, REJECT))
-    rule(judged, Grade.GOOD)
-    assert study(many_probes).contradictions == []
-    # Both reject a part, which then is ruled good because the model had called it GOOD.
+def test_a_ruling_against_most_looks_is_listed_and_one_that_decides_between_two_is_not(many_probes, ann, bob):
+    between = judged_by_two(many_probes, ann, bob, (PASS, REJECT))
+    rule(between, Grade.BAD)
+    # The model passed the next part, both inspectors reject it, and the expert sides with the model.
     open_to_audits(many_probes, share=1.0)
-    passed_part(many_probes)
+    passed = passed_part(many_probes)
     [audit] = draw_audits(many_probes)
     Case.objects.filter(pk=audit.pk).update(wants_opinions=2)
     judge(audit, ann, REJECT)
     judge(audit, bob, REJECT)
     rule(audit, Grade.GOOD)
     [found] = study(many_probes).contradictions
-    assert (found.part, found.ruled, found.looks) == (audit.part_id, "good", 2)
+    assert (found.part_name, found.ruled, found.against, found.looks) == (passed.plc_part_id, "good", 2, 2)
     assert found.chance > 0.9
 
 
@@ -342,7 +341,8 @@ def test_the_page_shows_every_figure_with_its_bound(many_probes):
         .content.decode()
         .replace("\N{NO-BREAK SPACE}", " ")
     )
-    assert "2 of 20 · 95 %: 1.23 % to 31.7 %" in page
+    assert '<strong>10.0 %</strong><span class="muted small bound">2 of 20</span>' in page
+    assert "1.23 % to 31.7 %" in page
     assert "Unacceptable" in page
     assert "style=" not in page
     assert "<script>" not in page
