@@ -9,6 +9,7 @@ from plc.handshake import Timing
 from plc.models import Delivery, PlcLink
 from plc.queries import link_of
 from plc.simulator import Simulator
+from plc.simulator.controller import Controller
 from tests.factories import TESTER, decided_part, golden, station
 
 QUICK = Timing(ack_s=0.3, backoff_first_s=0.05, backoff_max_s=0.2, quiet_s=0.05)
@@ -18,20 +19,22 @@ PASS_SCORE, GREY_SCORE, BAD_SCORE = 0.1, 0.5, 0.9
 class Floor:
     """Station and PLC, wired."""
 
-    def __init__(self, simulator: Simulator, at, link: PlcLink) -> None:
+    def __init__(self, simulator: Controller, at, link: PlcLink) -> None:
         self.simulator = simulator
         self.station = at
         self.link = link
         self.trigger_seq = 0
 
     @classmethod
-    def start(cls, **options) -> "Floor":
+    def start(
+        cls, driver: str = "ethernet_ip", controller: type[Controller] = Simulator, **options
+    ) -> "Floor":
         at = station()
         golden(at)
-        simulator = Simulator(stations=(f"{at.code}:{at.hold_mailbox}",), **options)
+        simulator = controller(stations=(f"{at.code}:{at.hold_mailbox}",), **options)
         simulator.start()
         link = actions.set_up_link(
-            code="PLC1", host="127.0.0.1", port=simulator.port, station=at, actor=TESTER
+            code="PLC1", host="127.0.0.1", port=simulator.port, station=at, actor=TESTER, driver=driver
         )
         return cls(simulator, at, link)
 
