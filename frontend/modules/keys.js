@@ -198,6 +198,8 @@ function bindButtons(handlers, shownAt) {
     document.addEventListener(end, release);
   }
   window.addEventListener("blur", release);
+  // A long touch holds; it does not ask for a menu.
+  document.addEventListener("contextmenu", (event) => entryOf(event)?.holds && event.preventDefault());
 }
 
 /** @param {Event} event */

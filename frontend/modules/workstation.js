@@ -99,6 +99,7 @@ let hurry = () => {};
  * @param {boolean} isNew
  */
 function showCase(leased, isNew) {
+  shift.begin();
   evidence.show(leased);
   lineState.follow(leased.line);
   if (isNew && remarks.reset(leased.defectTypes)) {
@@ -138,9 +139,23 @@ function look() {
 
 /** After sleep, a hidden tab or a lost network: what is on the screen may no longer be ours. */
 function wakeUp() {
-  if (document.visibilityState === "visible") {
+  if (document.visibilityState !== "visible") {
+    return;
+  }
+  if (tabs.worksHere) {
     look();
     void desk.resync();
+  } else {
+    void open();
+  }
+}
+
+/** One tab of a person works. */
+async function open() {
+  if (await tabs.isTaken()) {
+    desk.blank("elsewhere");
+  } else if (!tabs.worksHere) {
+    workHere();
   }
 }
 
@@ -290,7 +305,11 @@ function listen() {
     tabs.leave();
     desk.close();
   });
-  window.addEventListener("beforeunload", (event) => outbox.pending && !leavingToLogin && event.preventDefault());
+  window.addEventListener("beforeunload", (event) => {
+    if (tabs.worksHere && outbox.pending && !leavingToLogin) {
+      event.preventDefault();
+    }
+  });
   window.setInterval(look, POLL_MS);
   window.setInterval(() => {
     desk.tick();
@@ -303,16 +322,8 @@ function printTone() {
   panel.text("tone", tone.isMuted ? "Tone off" : "Tone on");
 }
 
-async function start() {
-  listen();
-  applyOpacity();
-  printTone();
-  void keys.load();
-  if (await tabs.isTaken()) {
-    desk.blank("elsewhere");
-  } else {
-    workHere();
-  }
-}
-
-void start();
+listen();
+applyOpacity();
+printTone();
+void keys.load();
+void open();

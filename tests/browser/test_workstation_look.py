@@ -161,6 +161,9 @@ def test_a_region_is_drawn_with_the_mouse_where_it_lies_in_the_image(open_screen
     screen.page.mouse.move(middle[0] + 60, middle[1] + 30, steps=3)
     screen.page.mouse.up()
     expect(screen.page.get_by_role("button", name="Remove region 1")).to_be_visible()
+    screen.page.get_by_role("button", name="Mark").focus()
+    screen.press("ArrowLeft")  # moves a box; outside of marking it would reject
+    expect(screen.page.locator("#workstation")).to_have_attribute("data-state", "looking")
     screen.press("m")
     screen.judges("f")
 

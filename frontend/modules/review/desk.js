@@ -32,6 +32,7 @@ import { UndoWindow } from "./undo.js";
 /** Nobody moved for so long: the lease is left to expire and the part goes to somebody who is there. */
 const AWAY_MS = 60_000;
 const RENEW_BEFORE_MS = 20_000;
+const RENEW_GAP_MS = 2_000;
 /** The server carries a passed deadline out within this. */
 const DEADLINE_GRACE_MS = 1_000;
 const REFUSED =
@@ -50,6 +51,7 @@ export class Desk {
   #aheadAt = null;
   #foresight = new Foresight();
   #renewing = false;
+  #renewNotBefore = 0;
   #undoFollows = false;
   /** Case for which the tone has sounded. */
   #toned = 0;
@@ -369,7 +371,7 @@ export class Desk {
       this.#parts.shift.idleMs(performance.now()) < AWAY_MS && document.visibilityState === "visible";
     if (left <= 0) {
       this.#lose(current);
-    } else if (left < RENEW_BEFORE_MS && isHere) {
+    } else if (left < RENEW_BEFORE_MS && isHere && performance.now() >= this.#renewNotBefore) {
       await this.#renew(current);
     }
   }
@@ -382,6 +384,7 @@ export class Desk {
     this.#renewing = true;
     const answer = await this.#parts.api.renew(current);
     this.#renewing = false;
+    this.#renewNotBefore = performance.now() + RENEW_GAP_MS;
     if (answer.status === 200) {
       current.expiresAt = Date.parse(answer.body.lease.expires_at);
     } else if (answer.status === 409 && this.#leased === current && mayDecide(this.#parts.panel.state, "reject")) {

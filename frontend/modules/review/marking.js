@@ -75,8 +75,9 @@ export class Marking {
 
   /** While a region is marked, arrows, Enter and Esc belong to its box and decide nothing. @param {KeyboardEvent} event */
   #key(event) {
-    const isPage = !(event.target instanceof HTMLElement && event.target.closest("input, textarea, dialog, button"));
-    if (!this.#isOn || !isPage || event.ctrlKey || event.altKey || event.metaKey) {
+    const target = event.target instanceof HTMLElement ? event.target : document.body;
+    const isTaken = target.closest("input, textarea, dialog") || (event.key === "Enter" && target.closest("button"));
+    if (!this.#isOn || isTaken || event.ctrlKey || event.altKey || event.metaKey) {
       return;
     }
     if (event.key === "Escape") {

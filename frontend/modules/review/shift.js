@@ -20,6 +20,7 @@ export class Shift {
   #told = 0;
   #breakAfter = BREAK_AFTER_MS;
   #askedAt = performance.now();
+  #hasBegun = false;
   #isDismissed = false;
 
   /**
@@ -53,22 +54,29 @@ export class Shift {
     this.#signAt = performance.now();
   }
 
+  /** A part is on the screen: the block begins now and not with the first report. */
+  begin() {
+    if (!this.#hasBegun) {
+      this.#hasBegun = true;
+      void this.#tell();
+    }
+  }
+
   /** @param {boolean} isWorking whether this tab is where the person works */
   tick(isWorking) {
     const now = performance.now();
     this.#clock.tick(now, { isVisible: isWorking && document.visibilityState === "visible", signAt: this.#signAt });
     if (now - this.#askedAt >= TELL_EVERY_MS) {
       this.#askedAt = now;
-      void this.#tell();
+      if (this.#clock.untold > 0) {
+        void this.#tell();
+      }
     }
     this.#print();
   }
 
   async #tell() {
-    const untold = this.#clock.untold;
-    if (untold === 0) {
-      return;
-    }
+    const { untold } = this.#clock;
     const { status, body } = await this.#api.activity(untold);
     if (status !== 200) {
       return; // stays untold and goes with the next one
@@ -88,6 +96,7 @@ export class Shift {
     const { status, body } = await this.#api.takeBreak();
     this.#clock.told(this.#clock.untold);
     this.#told = 0;
+    this.#hasBegun = false;
     this.#isDismissed = false;
     this.#one("[data-break-due]").hidden = true;
     return status === 200 ? { sentences: blockWords(body) } : null;
