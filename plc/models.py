@@ -26,6 +26,7 @@ from plc.states import (
 class Driver(models.TextChoices):
     ETHERNET_IP = "ethernet_ip", "EtherNet/IP (Logix)"
     MODBUS = "modbus", "Modbus TCP"
+    OPCUA = "opcua", "OPC UA"
 
 
 class PlcLink(Stateful):

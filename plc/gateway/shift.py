@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
@@ -348,4 +349,5 @@ class Shift:
 
 
 def _driver_maker(link: PlcLink, mailboxes: Sequence[str]) -> Callable[[], PlcDriver]:
-    return lambda: driver_of(link.driver, link.host, link.port, mailboxes, link.options)
+    keys = settings.DATA_DIR / "opcua"
+    return lambda: driver_of(link.driver, link.host, link.port, mailboxes, link.options, keys=keys)
