@@ -2,6 +2,7 @@ import pytest
 
 from labeling import actions
 from labeling.models import DatasetImage, Grade, KnownTruth
+from review.actions import correct_verdict
 from review.states import Grade as GradeWord
 from review.states import VerdictWord
 from tests import factories
@@ -90,3 +91,18 @@ def test_a_known_truth_is_recorded_once_and_contradicted_never():
     assert KnownTruth.objects.count() == 1
     with pytest.raises(actions.ContradictingTruthError):
         actions.record_known_grade(part=part, grade=GradeWord.GOOD, actor=TESTER)
+
+
+@pytest.mark.parametrize("graded_before", [True, False])
+def test_the_grade_follows_a_correction_by_the_expert(graded_before):
+    part, by = factories.held_part(), factories.expert()
+    case = steps.close_by_verdict(part, VerdictWord.PASS)
+    if graded_before:
+        actions.grade_closed_cases(actor=TESTER)
+    correct_verdict(case=case, person=by, grade=GradeWord.BAD, note="a crack", defect_type="crack")
+
+    assert actions.grade_closed_cases(actor=TESTER) == 1
+
+    made = Grade.objects.get(part=part)
+    assert (made.grade, made.source, made.person, made.defect_type) == ("bad", "ruling", by, "crack")
+    assert actions.grade_closed_cases(actor=TESTER) == 0
