@@ -37,7 +37,7 @@ def cusum_plot(path: Path) -> CusumPlot:
         path="M" + "L".join(points) if points else "",
         limit_y=y(path.limit),
         alarms=[(x(place), y(path.steps[place])) for place in path.alarms],
-        says=f"{path.now} of {path.limit} steps to the alarm after {path.probes} probes",
+        says=f"{path.now} of {path.limit} steps, {path.probes} probes",
     )
 
 

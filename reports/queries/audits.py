@@ -155,7 +155,9 @@ class AuditReport:
     def number_bound(self) -> str:
         if self.estimate is None:
             return self.lacks
-        return f"of {self.estimate.passes} passes · 95 %: {self.estimate.lower:.0f} to {self.estimate.upper:.0f}"
+        return (
+            f"of {self.estimate.passes} passes · 95 %: {self.estimate.lower:.0f} to {self.estimate.upper:.0f}"
+        )
 
     @property
     def underkill(self) -> tuple[float, float, float, float] | None:

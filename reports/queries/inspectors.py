@@ -268,7 +268,7 @@ def _estimate(name: str, label: str, estimate: Estimate | None, least: int) -> V
     """Skill and leaning need both grades; n is the number of probes of the rarer one."""
     value, lower, upper = (estimate.value, estimate.lower, estimate.upper) if estimate else (None, 0.0, 0.0)
     return ValueFigure(
-        name, label, value, lower, upper, least, "probes of the rarer grade",
+        name, label, value, lower, upper, least, "or more of each grade",
         "It takes probes of both grades.", FEWEST // 2,
     )  # fmt: skip
 
@@ -308,9 +308,7 @@ def _slips(said: list[Said]) -> list[Share]:
 
 def _line_share(line: Line, said: list[Said]) -> Share:
     figures = _figures(said)
-    return Share(
-        line.code, line.name, (figures.underkill, figures.overkill, figures.handling, figures.cannot_tell)
-    )
+    return Share(line.code, line.name, (figures.underkill, figures.overkill, figures.handling))
 
 
 def _defect_shares(said: list[Said]) -> list[Share]:

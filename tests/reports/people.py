@@ -55,7 +55,8 @@ def judge(
     **fields: Any,
 ) -> Verdict:
     """The person gets just this case, says the word, and it is carried out."""
-    Case.objects.filter(pk=case.pk).update(deadline_slot=0)
+    Case.objects.filter(deadline_slot=0).update(deadline_slot=1)
+    Case.objects.filter(pk=case.pk).update(deadline_slot=0)  # the most urgent of all
     leased = actions.lease(person=by, lines=None)
     assert leased is not None
     assert leased.pk == case.pk
