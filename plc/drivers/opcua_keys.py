@@ -59,13 +59,11 @@ class KeyFolder:
         path = self.folder / "own.pem"
         if not path.exists():
             self._publish(path, new_pem(self._application_uri, self._name))
-        pem = path.read_bytes()
-        certificate = x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+        keys = _read(path.read_bytes())
         public = self.folder / "own.der"
         if not public.exists():
-            public.write_bytes(certificate)
-        key = load_pem_private_key(pem, password=None)
-        return OwnKeys(certificate, key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+            public.write_bytes(keys.certificate)
+        return keys
 
     def trusts(self, certificate: bytes) -> bool:
         return (self.folder / "trusted" / f"{fingerprint(certificate)}.der").exists()
@@ -142,6 +140,19 @@ def time_problem(certificate: bytes, now: datetime | None = None) -> str:
     if now > read.not_valid_after_utc:
         return f"ended on {read.not_valid_after_utc:%Y-%m-%d}"
     return ""
+
+
+def new_keys(application_uri: str, name: str) -> OwnKeys:
+    """Keys that nobody stores."""
+    return _read(new_pem(application_uri, name))
+
+
+def _read(pem: bytes) -> OwnKeys:
+    key = load_pem_private_key(pem, password=None)
+    return OwnKeys(
+        x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER),
+        key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+    )
 
 
 def new_pem(

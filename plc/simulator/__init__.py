@@ -5,7 +5,9 @@ encapsulation.py  headers and packet items         cip.py      services and path
 session.py        one TCP client                   tags.py     memory, structures, symbol table
 journal.py        log and retentive memory         faults.py   what may go wrong on demand
 controller.py     what every protocol shares       server.py   `Simulator`: EtherNet/IP in front of it
-command.py        options, protocols, signals      sensor.py   the part-present wire, client side
+opcua.py          OPC UA in front of it            modbus.py    Modbus TCP in front of it
+opcua_server.py   its server, users and answers    sensor.py    the part-present wire, client side
+command.py        options, protocols, signals
 
 The log (JSON lines) says what the PLC did and is the judge of every test:
 {"event": "boot"|"trigger"|"disposition"|"routed", "at": seconds, ...}.

@@ -10,10 +10,18 @@ from plc.simulator.controller import Controller
 from plc.simulator.modbus import ModbusSimulator
 from plc.simulator.server import Simulator
 
+
+def _opcua() -> type[Controller]:
+    from plc.simulator.opcua import OpcUaSimulator  # a second of imports that no other protocol needs
+
+    return OpcUaSimulator
+
+
 # Each protocol with its registered port and its class, imported only when it is asked for: the libraries are large.
 PROTOCOLS: dict[str, tuple[int, Callable[[], type[Controller]]]] = {
     "ethernet_ip": (44818, lambda: Simulator),
     "modbus": (502, lambda: ModbusSimulator),
+    "opcua": (4840, _opcua),
 }
 
 
