@@ -161,8 +161,11 @@ class AuditReport:
 
     @property
     def underkill(self) -> tuple[float, float, float, float] | None:
-        """Bad parts passed / all bad parts: if every reject of unknown truth was bad, if none was; lower, upper."""
-        if self.estimate is None:
+        """Bad parts passed / all bad parts: if every reject of unknown truth was bad, if none was; lower, upper.
+
+        None without an estimate, and where no bad part is known, neither passed nor stopped.
+        """
+        if self.estimate is None or not (self.bad or self.bad_stopped):
             return None
         low = self.estimate.underkill(bad_stopped=self.bad_stopped + self.rejects_unknown)
         high = self.estimate.underkill(bad_stopped=self.bad_stopped)
@@ -171,14 +174,14 @@ class AuditReport:
     @property
     def underkill_text(self) -> str:
         if self.underkill is None:
-            return "too few" if self.drawn else "not known"
+            return "too few" if self.drawn and self.estimate is None else "not known"
         low, high, _, _ = self.underkill
         return percent(low) if percent(low) == percent(high) else f"{percent(low)} to {percent(high)}"
 
     @property
     def underkill_bound(self) -> str:
         if self.underkill is None:
-            return self.lacks
+            return self.lacks or "No bad part is known, neither passed nor stopped."
         known = f"beside {self.bad_stopped} bad parts that were stopped"
         if self.rejects_unknown:
             known += f", and {self.rejects_unknown} rejects of unknown truth: all bad, or none"

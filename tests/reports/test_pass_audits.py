@@ -216,6 +216,17 @@ def test_live_underkill_stands_between_all_unknown_rejects_bad_and_none(half_dra
     assert (low, high) == pytest.approx((escaped / (escaped + 7), escaped / (escaped + 1)))
 
 
+def test_without_any_bad_part_underkill_is_not_known_and_no_answer_holds_nan(at):
+    open_to_audits(at, share=1.0)
+    many_parts(at, 25)
+    close_as(draw_audits(at))
+    found = audits(at)[at.line.code]
+    assert (found.estimate.bad_passes, found.underkill, found.underkill_text) == (0, None, "not known")
+    answer = api(Role.MANAGER).get("/api/v1/reports/underkill/")
+    assert answer.json()["lines"][0]["audit_of_passes"]["underkill"] is None
+    assert "0 of 25 judged audits bad" in api(Role.MANAGER).get("/reports/").content.decode()
+
+
 def test_confirmed_escapes_are_audits_and_flags_that_were_ruled_bad(half_drawn):
     at, drawn = half_drawn
     flagged = actions.flag_part(part=passed_part(at), person=factories.expert(), note="found at assembly")
