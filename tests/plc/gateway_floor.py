@@ -50,7 +50,7 @@ class Floor:
         link = link_of(self.station)
         lease = actions.take_lease(link=link, owner=owner)
         assert lease is not None
-        return Shift(link, lease, timing=QUICK, **options)
+        return Shift(link, lease, **{"timing": QUICK, **options})
 
     def dispositions_seen(self, mailbox: str | None = None) -> list[dict]:
         """What the PLC's own log says it was told."""
