@@ -2,10 +2,10 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 # Consumers load models, so their import must follow Django's set-up above.
 from channels.auth import AuthMiddlewareStack  # noqa: E402
@@ -15,10 +15,11 @@ from django.urls import path  # noqa: E402
 
 from audit.consumers import LiveConsumer  # noqa: E402
 from config.body_limit import BodyLimit  # noqa: E402
+from config.threads import ThreadedDjango  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(django_application),
+        "http": BodyLimit(ThreadedDjango()),
         "websocket": AllowedHostsOriginValidator(
             AuthMiddlewareStack(URLRouter([path("ws/live/", LiveConsumer.as_asgi())]))
         ),

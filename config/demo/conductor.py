@@ -98,15 +98,7 @@ class Conductor:
                 *("--log", str(self._plc_log), "--state", str(self._data_dir / "plc-state.json")),
                 *("--stations", "S01:H01", "--hold-capacity", str(HOLD_LANE), "--gate-s", "4"),
             ),
-            ProcessSpec(
-                "web",
-                [
-                    *(sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1"),
-                    *("--port", self.address.rpartition(":")[2], "--no-access-log", "--log-level", "warning"),
-                    *("--timeout-graceful-shutdown", "2", "--ws-ping-interval", "20"),
-                ],
-                cwd=BASE_DIR,
-            ),
+            web_server(int(self.address.rpartition(":")[2])),
             self._manage("gateway", "run_gateway", "PLC1"),
             self._manage("sweeper", "run_sweeper"),
         ]
@@ -189,6 +181,19 @@ class Conductor:
     def _tick(self) -> None:
         self._printer.print_new()
         self._supervisor.wait(0.3)
+
+
+def web_server(port: int) -> ProcessSpec:
+    """Pages, REST and live messages, as the demo serves them."""
+    return ProcessSpec(
+        "web",
+        [
+            *(sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", "127.0.0.1"),
+            *("--port", str(port), "--no-access-log", "--log-level", "warning"),
+            *("--timeout-graceful-shutdown", "2", "--ws-ping-interval", "20"),
+        ],
+        cwd=BASE_DIR,
+    )
 
 
 def celery_worker(queue: str) -> ProcessSpec:
