@@ -91,9 +91,10 @@ DATABASES = {
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # WAL + FULL: a committed part survives a power cut. IMMEDIATE: a writer waits at BEGIN, where the busy
     # time-out works, and not at its first write, where SQLite fails at once.
+    DATABASES["default"]["ENGINE"] = "config.sqlite"  # its threads take turns
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": 5,
+        "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
     }
 elif DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":

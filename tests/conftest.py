@@ -13,7 +13,7 @@ from tests.environment import DATA_DIR
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix):
     """SQLite in a file: threads and server processes see the same rows, with the locks of a real install."""
     database = django_settings.DATABASES["default"]
-    if database["ENGINE"] == "django.db.backends.sqlite3":
+    if database["ENGINE"] == "config.sqlite":
         database["TEST"] = {**database.get("TEST", {}), "NAME": str(Path(DATA_DIR) / "test.sqlite3")}
 
 
