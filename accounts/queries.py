@@ -2,19 +2,21 @@
 
 import hashlib
 
-from accounts.models import DeviceAccount, Person, Role
+from django.db.models import QuerySet, prefetch_related_objects
+
+from accounts.models import DeviceAccount, Person, Role, RoleOnLine
 
 EVERY_LINE = ""
 
 
 def line_codes(person: Person, *roles: Role) -> frozenset[str] | None:
     """Codes of the lines on which the person holds one of the roles; None means every line."""
-    codes = frozenset(person.roles.filter(role__in=roles).values_list("line_code", flat=True))
+    codes = frozenset(held.line_code for held in _held(person) if held.role in roles)
     return None if EVERY_LINE in codes else codes
 
 
 def roles_of(person: Person) -> frozenset[Role]:
-    return frozenset(Role(role) for role in person.roles.values_list("role", flat=True))
+    return frozenset(Role(held.role) for held in _held(person))
 
 
 def only_judges(person: Person) -> bool:
@@ -23,7 +25,13 @@ def only_judges(person: Person) -> bool:
 
 
 def has_role(person: Person, *roles: Role) -> bool:
-    return person.is_active and person.roles.filter(role__in=roles).exists()
+    return person.is_active and any(held.role in roles for held in _held(person))
+
+
+def _held(person: Person) -> QuerySet[RoleOnLine]:
+    """Read once for each Person object, that is once a request: every address asks several times."""
+    prefetch_related_objects([person], "roles")
+    return person.roles.all()
 
 
 def has_role_on(person: Person, line_code: str, *roles: Role) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Prefetch, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Prefetch, Q, QuerySet
 
 from inspection.models import Inspection, Line, Part
 from inspection.queries import held_parts
@@ -74,16 +74,38 @@ def cases(lines: Lines = None) -> QuerySet[Case]:
         Prefetch("part__inspections", queryset=Inspection.objects.select_related("golden")),
         Prefetch("shown_part__inspections", queryset=Inspection.objects.select_related("golden")),
     )  # fmt: skip
-    # The line of what is shown: a probe's pictures may come from another line of the same part type.
+    return of_lines(lines, found)
+
+
+def of_lines(lines: Lines, found: QuerySet[Case] | None = None) -> QuerySet[Case]:
+    """Cases of these lines: the line of what is shown, for a probe's pictures may come from another one."""
+    found = Case.objects.all() if found is None else found
     return found if lines is None else found.filter(shown_part__line__code__in=lines)
+
+
+def bare_cases(lines: Lines = None) -> QuerySet[Case]:
+    """Cases with what an action needs of them, and nothing of what a screen shows."""
+    return of_lines(lines, Case.objects.select_related("shown_part__line"))
 
 
 def waiting_cases(lines: Lines = None, *, person_id: int | None = None) -> QuerySet[Case]:
     """The queue: most urgent first, in a slot the costliest first; for a person, without what they have judged."""
-    waiting = cases(lines).filter(state=CaseState.WAITING)
+    return in_turn(cases(lines), person_id=person_id)
+
+
+def in_turn(found: QuerySet[Case], *, person_id: int | None = None) -> QuerySet[Case]:
+    """Those of them that wait, in the order of the queue."""
+    # That a waiting case is not closed is said again for SQLite, which would not use the queue's index otherwise.
+    waiting = found.filter(state=CaseState.WAITING).exclude(state=CaseState.CLOSED)
     if person_id is not None:
         waiting = waiting.filter(~Exists(_judged_by(person_id)))
     return waiting.order_by("deadline_slot", "-expected_cost", "id")
+
+
+def next_in_turn(lines: Lines, person_id: int, *, now: datetime, most: int) -> list[tuple[int, datetime]]:
+    """The cases that a lease may give to this person, best first: id and opening, for only one is read whole."""
+    found = of_lines(lines).exclude(deadline_at__lt=now)
+    return list(in_turn(found, person_id=person_id).values_list("pk", "opened_at")[:most])
 
 
 def _judged_by(person_id: int) -> QuerySet[Verdict]:
@@ -107,7 +129,7 @@ def ties(lines: Lines = None) -> QuerySet[Case]:
 
 
 def leased_case(person_id: int) -> Case | None:
-    return cases(None).filter(state=CaseState.LEASED, reviewer_id=person_id).first()
+    return bare_cases().filter(state=CaseState.LEASED, reviewer_id=person_id).first()
 
 
 def case_of(part: Part) -> Case | None:
@@ -208,11 +230,12 @@ def verdicts_given(person_id: int, *, since: datetime) -> int:
 
 def queue_figures(lines: Lines, now: datetime) -> dict[str, float | int | None]:
     """How many wait, and how long the oldest has waited, in seconds."""
-    found = Case.objects.all() if lines is None else Case.objects.filter(shown_part__line__code__in=lines)
-    waiting = found.filter(state=CaseState.WAITING, late_at=None)
-    oldest = waiting.order_by("opened_at").values_list("opened_at", flat=True).first()
-    return {
-        "waiting": waiting.count(),
-        "oldest_s": (now - oldest).total_seconds() if oldest else None,
-        "ties": found.filter(state=CaseState.TIED).count(),
-    }
+    found = of_lines(lines).exclude(state=CaseState.CLOSED)
+    in_time = Q(state=CaseState.WAITING, late_at=None)
+    figures = found.aggregate(
+        waiting=Count("pk", filter=in_time),
+        oldest_at=Min("opened_at", filter=in_time),
+        ties=Count("pk", filter=Q(state=CaseState.TIED)),
+    )
+    oldest_at = figures.pop("oldest_at")
+    return {**figures, "oldest_s": (now - oldest_at).total_seconds() if oldest_at else None}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -20,6 +20,8 @@ from review.states import CaseKind
 
 COMPARED_AFTER = timedelta(seconds=3)
 AHEAD = 3  # cases whose pictures a screen fetches before it needs them
+MOST_AHEAD = 500
+_AHEAD: dict[tuple[int, datetime], dict[str, Any]] = {}  # by case and when it was opened
 UNMARKED = frozenset({CaseKind.AUDIT, CaseKind.PROBE})
 
 
@@ -95,7 +97,6 @@ def look_at(case: Case, person: Person) -> Look:
 def leased_record(case: Case, person: Person, lines: queries.Lines) -> dict[str, Any]:
     """The case on the person's screen, the state of the queue, and the pictures of the cases that are likely next."""
     look = look_at(case, person)
-    following = queries.waiting_cases(lines, person_id=person.pk)[:AHEAD]
     return {
         **case_record(case, is_blind=look.is_blind),
         "is_blind": look.policy.is_blind_first,
@@ -106,7 +107,7 @@ def leased_record(case: Case, person: Person, lines: queries.Lines) -> dict[str,
         "criteria": criteria_of(case.shown_part),
         "lease": lease_record(case),
         "queue": _queue_record(person, lines),
-        "next": [_ahead_record(each, is_blind=look.policy.is_blind_first) for each in following],
+        "next": _ahead_records(person, lines, is_blind=look.policy.is_blind_first),
     }
 
 
@@ -123,14 +124,29 @@ def _precedents_shown(case: Case) -> list[dict[str, Any]]:
     return [precedent_record(each) for each in precedents(case.part)]
 
 
-def _ahead_record(case: Case, *, is_blind: bool) -> dict[str, Any]:
+def _ahead_records(person: Person, lines: queries.Lines, *, is_blind: bool) -> list[dict[str, Any]]:
+    """The likely next cases; most screens at work are told the same ones, so each is put together once."""
+    following = queries.next_in_turn(lines, person.pk, now=timezone.now(), most=AHEAD)
+    told = {case: _AHEAD[case] for case in following if case in _AHEAD}
+    if unknown := [case_id for case_id, opened_at in following if (case_id, opened_at) not in told]:
+        for case in queries.cases().filter(pk__in=unknown):
+            told[case.pk, case.opened_at] = record = _ahead_record(case)
+            if record["map_url"]:  # else its map may still come
+                _AHEAD[case.pk, case.opened_at] = record
+    for oldest in list(_AHEAD)[:-MOST_AHEAD]:
+        _AHEAD.pop(oldest, None)
+    ahead = [told[case] for case in following if case in told]
+    return [{**each, "map_url": None, "grey_from": None} for each in ahead] if is_blind else ahead
+
+
+def _ahead_record(case: Case) -> dict[str, Any]:
     golden = _golden_of(case)
     return {
         "case": case.pk,
         "image_url": image_url(case),
-        "map_url": None if is_blind else map_url(case),
+        "map_url": map_url(case),
         "reference_url": reference_url(case),
-        "grey_from": golden.grey_from if golden and not is_blind else None,
+        "grey_from": golden.grey_from if golden else None,
     }
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Person
 from audit.actor import Actor
-from audit.transitions import StaleState, move, record
+from audit.transitions import IllegalMove, StaleState, move, record
 from inspection.models import Part
 from review import queries
 from review.actions.errors import LeaseError
@@ -82,22 +82,29 @@ def lease(*, person: Person, lines: queries.Lines) -> Case | None:
 
     Nobody chooses: a case that was given back comes again, and nobody judges the same case twice.
     """
-    open_cases(actor=Actor.system("review"))
-    with transaction.atomic():
-        take_turns(person)
-        now = timezone.now()
-        mine = queries.leased_case(person.pk)
-        if mine and mine.lease_expires_at and min(mine.lease_expires_at, mine.deadline_at) > now:
-            return renew_lease(case=mine, person=person, token=mine.lease_token)
-        if mine:
-            _give_up(mine, person)
-        waiting = queries.waiting_cases(lines, person_id=person.pk)
-        for case in waiting.exclude(deadline_at__lt=now)[:MOST_TRIED]:
-            try:
-                put_on_screen(case, person)
-            except StaleState:  # another inspector was first
-                continue
-            return case
+    case = _lease(person, lines)
+    # The sweeper opens cases all the time; only who would go away empty-handed looks for new ones.
+    if case is None and open_cases(actor=Actor.system("review")):
+        case = _lease(person, lines)
+    return case
+
+
+@transaction.atomic
+def _lease(person: Person, lines: queries.Lines) -> Case | None:
+    take_turns(person)
+    now = timezone.now()
+    mine = queries.leased_case(person.pk)
+    if mine and mine.lease_expires_at and min(mine.lease_expires_at, mine.deadline_at) > now:
+        return renew_lease(case=mine, person=person, token=mine.lease_token)
+    if mine:
+        _give_up(mine, person)
+    for case_id, _ in queries.next_in_turn(lines, person.pk, now=now, most=MOST_TRIED):
+        case = queries.bare_cases().get(pk=case_id)
+        try:
+            put_on_screen(case, person)
+        except (StaleState, IllegalMove):  # another inspector was first
+            continue
+        return case
     return None
 
 
@@ -123,7 +130,7 @@ def lease_in_hand(*, person: Person, code: str, lines: queries.Lines) -> Case:
 
 def take_turns(person: Person) -> None:
     """Two tabs of one person lease one after the other, so that the second finds what the first has taken."""
-    Person.objects.select_for_update().get(pk=person.pk)
+    Person.objects.select_for_update().values_list("pk").get(pk=person.pk)
 
 
 def clear_screen(person: Person) -> None:

@@ -81,6 +81,10 @@ class ReviewView(APIView):
     def case(self, pk: int) -> Case:
         return get_object_or_404(queries.cases(self.lines()), pk=pk)
 
+    def bare_case(self, pk: int) -> Case:
+        """Where nothing of it is shown."""
+        return get_object_or_404(queries.bare_cases(self.lines()), pk=pk)
+
 
 def checked(form: type[serializers.BaseSerializer], data: Any) -> dict[str, Any]:
     """What was sent, as the form understands it; 400 with a sentence otherwise."""

@@ -80,12 +80,11 @@ class NextLeaseView(ReviewView):
     @extend_schema(operation_id="cases_lease_next", request=None, responses={200: ANSWER, 204: None})
     def post(self, request: Request) -> Response:
         """The next case for me: the one already on my screen, else the most urgent one; 204 if none waits."""
-        case = actions.lease(person=self.person, lines=self.lines())
-        return (
-            Response(status=204)
-            if case is None
-            else Response(records.leased_record(case, self.person, self.lines()))
-        )
+        lines = self.lines()
+        case = actions.lease(person=self.person, lines=lines)
+        if case is None:
+            return Response(status=204)
+        return Response(records.leased_record(self.case(case.pk), self.person, lines))
 
 
 class InHandView(ReviewView):
@@ -106,14 +105,14 @@ class LeaseView(ReviewView):
     def post(self, request: Request, pk: int) -> Response:
         """Keep the case on my screen."""
         token = checked(forms.RenewalForm, request.data)["token"]
-        case = actions.renew_lease(case=self.case(pk), person=self.person, token=token)
+        case = actions.renew_lease(case=self.bare_case(pk), person=self.person, token=token)
         return Response({"case": case.pk, "lease": records.lease_record(case)})
 
     @extend_schema(request=forms.ReturnForm, responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
         """Give the case back undecided."""
         token = checked(forms.ReturnForm, request.data)["token"]
-        actions.return_case(case=self.case(pk), person=self.person, token=token)
+        actions.return_case(case=self.bare_case(pk), person=self.person, token=token)
         return Response(status=204)
 
 
@@ -143,7 +142,7 @@ class VerdictView(ReviewView):
 
     def give(self, pk: int, *, lease: str, **said: Any) -> Verdict:
         return actions.give_verdict(
-            case=self.case(pk),
+            case=self.bare_case(pk),
             person=self.person,
             token=lease,
             idempotency_key=idempotency_key(self.request),

@@ -14,7 +14,7 @@ _people = itertools.count(900_000_000)  # numbers that no row of the tests has
 @pytest.fixture
 def gone(monkeypatch):
     told: list[int] = []
-    monkeypatch.setattr(presence, "_on_gone", [lambda person_id: told.append(person_id)])
+    monkeypatch.setattr(presence, "_on_gone", [lambda person_id: told.append(person_id)])  # noqa: PLW0108 - it is called by name
     return told
 
 

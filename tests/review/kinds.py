@@ -57,14 +57,13 @@ def looked_at_part(at: Station, score: float, **fields) -> Part:
 def a_floor(**policy) -> Floor:
     at = station()
     golden(at, grey_from=GREY_FROM, grey_to=GREY_TO)
-    for score in (0.41, 0.63):
-        looked_at_part(at, score)
+    reference, _ = (looked_at_part(at, score) for score in (0.41, 0.63))
     known_good, known_bad = looked_at_part(at, 0.05), looked_at_part(at, 0.95)
     for number in range(3):
         looked_at_part(at, 0.1 + number / 100)
     actions.open_cases(actor=TESTER)
     actions.sweep(now=timezone.now() + timedelta(hours=1), actor=TESTER)  # what was held is closed
-    actions.set_policy(line=at.line, actor=TESTER, **{**CALM, **policy})
+    actions.set_policy(line=at.line, actor=TESTER, **{**CALM, "reference_part": reference, **policy})
     actions.add_probe(part=known_good, grade=Grade.GOOD, person=None, actor=TESTER)
     actions.add_probe(part=known_bad, grade=Grade.BAD, person=None, actor=TESTER, defect_type="scratch")
     settled = timezone.now() + timedelta(seconds=10)

@@ -343,7 +343,7 @@ def test_the_queue_takes_the_same_number_of_questions_for_any_length(count, djan
         waiting_case(at)
     client = client_of(inspector())
 
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(8):
         assert len(client.get("/api/v1/cases/").json()["results"]) == count
 
 

@@ -2,7 +2,7 @@
 
 import io
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 from accounts.models import Person, Role
 from inspection.models import Part
 from inspection.states import Reason
+from review import records
 from review.models import Case
 from review.states import CaseKind
 from tests.factories import expert, inspector, person
@@ -138,8 +139,11 @@ def whole_life(kind: str, *, by: Person, at: Floor) -> Screen:
 
 
 @pytest.fixture
-def lives(_own_storage) -> dict[str, Screen]:
+def lives(_own_storage, monkeypatch) -> dict[str, Screen]:
     """One case of each kind, each with a line and an inspector of its own, on lines that ask for a blind opinion."""
+    monkeypatch.setattr(
+        records, "COMPARED_AFTER", timedelta(0)
+    )  # a slow machine must not pass it in the middle
     return {
         kind: whole_life(kind, by=inspector(line_code=at.station.line.code), at=at)
         for kind, at in ((kind, a_floor(is_blind_first=True)) for kind in UNMARKED)
