@@ -18,7 +18,9 @@ import { Shift } from "./review/shift.js";
 import { Tabs } from "./review/tabs.js";
 import { Tone } from "./review/tone.js";
 import { CONTRAST_WORDS } from "./viewer/contrast.js";
+import { Decoder } from "./viewer/decoder.js";
 import { Pictures } from "./viewer/pictures.js";
+import { Thumbs } from "./viewer/thumbs.js";
 import { Viewer } from "./viewer/viewer.js";
 
 /** @typedef {import("./keys.js").Handler} Handler */
@@ -43,11 +45,17 @@ const viewer = new Viewer(canvas, {
   onBox: (box) => marking.add(box),
 });
 const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-const compare = new Compare(viewer, one("[data-compare]"), { isCalm });
+const compare = new Compare(viewer, one("[data-compare]"), {
+  isCalm,
+  onChange: (comparison) => one('[data-verb="compare"]').setAttribute("aria-pressed", String(comparison !== "off")),
+});
+const decoder = new Decoder(root.dataset.decoderUrl ?? null);
+const thumbs = new Thumbs(decoder);
 const screen = new Screen({
   viewer,
   compare,
-  pictures: new Pictures(root.dataset.decoderUrl ?? null),
+  thumbs,
+  pictures: new Pictures(decoder),
   strip: one("[data-views]"),
   onPicture: ({ image }) => marking.reset(image),
 });
@@ -61,7 +69,7 @@ const marking = new Marking(viewer, {
   },
 });
 const remarks = new Remarks(root);
-const evidence = new Evidence(root, ({ imageUrl, grade }) => {
+const evidence = new Evidence(root, thumbs, ({ imageUrl, grade }) => {
   if (imageUrl) {
     void screen.compareWith(imageUrl, `ruled case (${gradeWords(grade).toLowerCase()})`);
   }
@@ -165,6 +173,9 @@ function workHere() {
 }
 
 async function takeBreak() {
+  if (!tabs.worksHere || panel.state === "sending" || panel.state === "paused") {
+    return;
+  }
   const block = await shift.takeBreak();
   await desk.pause(["Your part went back to the queue.", ...(block?.sentences ?? [])], { isGivenBack: block !== null });
 }
@@ -186,10 +197,12 @@ function cycleContrast() {
 }
 
 function cycleComparison() {
-  if (!compare.cycle()) {
-    panel.announce("There is no golden reference for this part.");
+  const told = compare.cycle();
+  if (told === "none") {
+    panel.banner({ text: "There is no golden reference for this part yet.", tone: "info" });
+  } else if (told === "awaited") {
+    panel.announce("The golden reference is on its way.");
   }
-  one('[data-verb="compare"]').setAttribute("aria-pressed", String(compare.comparison !== "off"));
 }
 
 async function nextView() {

@@ -41,37 +41,44 @@ export class Compare {
   #bar;
   #stop;
   #isCalm;
+  #onChange;
   /** @type {Comparison} */
   #comparison = "off";
   /** @type {Mips | null} */
   #golden = null;
   #name = GOLDEN;
   #hasReference = false;
+  #isAwaited = false;
+  /** What was asked for while the reference was on its way. @type {Comparison | null} */
+  #wish = null;
   #showsReference = false;
   #timer = 0;
 
   /**
    * @param {Viewer} viewer
    * @param {HTMLElement} bar with `[data-compare-words]` and the button of the blink
-   * @param {{isCalm: boolean}} options isCalm: nothing moves by itself; the blink goes on by hand
+   * @param {{isCalm: boolean, onChange: (comparison: Comparison) => void}} options
+   *   isCalm: nothing moves by itself; the blink goes on by hand
    */
-  constructor(viewer, bar, { isCalm }) {
+  constructor(viewer, bar, { isCalm, onChange }) {
     this.#viewer = viewer;
     this.#bar = bar;
     this.#stop = /** @type {HTMLElement} */ (bar.querySelector('[data-verb="blink"]'));
     this.#isCalm = isCalm;
-  }
-
-  get comparison() {
-    return this.#comparison;
+    this.#onChange = onChange;
   }
 
   /** @param {Mips | null} reference the golden one of the part on the screen */
   setReference(reference) {
+    const wish = this.#wish;
     this.#golden = reference;
+    this.#isAwaited = false;
+    this.#wish = null;
     this.#use(reference, GOLDEN);
     if (!reference) {
       this.set("off");
+    } else if (wish) {
+      this.set(wish);
     }
     this.#print();
   }
@@ -93,13 +100,18 @@ export class Compare {
   /** The reference of a new part is on its way; the old one is no longer drawn. */
   await() {
     this.#golden = null;
+    this.#isAwaited = true;
     this.#use(null, GOLDEN);
   }
 
-  /** @returns {boolean} false where there is nothing to compare with */
+  /** @returns {"shown" | "awaited" | "none"} none: there is nothing to compare with */
   cycle() {
+    if (this.#isAwaited) {
+      this.#wish = nextComparison(this.#wish ?? this.#comparison);
+      return "awaited";
+    }
     this.set(this.#hasReference ? nextComparison(this.#comparison) : "off");
-    return this.#hasReference;
+    return this.#hasReference ? "shown" : "none";
   }
 
   /** @param {Comparison} comparison */
@@ -109,6 +121,7 @@ export class Compare {
     this.#comparison = comparison;
     this.#showsReference = false;
     this.#viewer.setComparison(comparison);
+    this.#onChange(comparison);
     if (comparison === "off") {
       this.#use(this.#golden, GOLDEN);
     }
@@ -120,6 +133,7 @@ export class Compare {
 
   /** A new part: a difference or a blink that began with the part before would be taken for its picture. */
   settle() {
+    this.#wish = null;
     if (this.#comparison !== "side") {
       this.set("off");
     }

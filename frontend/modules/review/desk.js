@@ -6,6 +6,7 @@
 
 import { clockOffset } from "../times.js";
 import { Foresight } from "./foresight.js";
+import { LeaseKeeper } from "./lease_keeper.js";
 import { isLoginLost } from "./outbox.js";
 import { WORDS, mayDecide, urgency } from "./panel.js";
 import { isVeiled, readLease } from "./record.js";
@@ -29,10 +30,6 @@ import { UndoWindow } from "./undo.js";
  * @property {() => void} onAmber  the time is nearly over, once a case
  */
 
-/** Nobody moved for so long: the lease is left to expire and the part goes to somebody who is there. */
-const AWAY_MS = 60_000;
-const RENEW_BEFORE_MS = 20_000;
-const RENEW_GAP_MS = 2_000;
 /** The server carries a passed deadline out within this. */
 const DEADLINE_GRACE_MS = 1_000;
 const REFUSED =
@@ -43,6 +40,7 @@ export class Desk {
   /** @type {LeasedCase | null} */
   #leased = null;
   #undo;
+  #keeper;
   #shownAt = Number.POSITIVE_INFINITY;
   /** Which case is looked at, and from when on. */
   #seenCase = 0;
@@ -50,8 +48,6 @@ export class Desk {
   /** When the picture of the next case was drawn ahead of its lease. @type {number | null} */
   #aheadAt = null;
   #foresight = new Foresight();
-  #renewing = false;
-  #renewNotBefore = 0;
   #undoFollows = false;
   /** Case for which the tone has sounded. */
   #toned = 0;
@@ -63,6 +59,7 @@ export class Desk {
   constructor(parts) {
     this.#parts = parts;
     this.#undo = new UndoWindow(parts.api, parts.panel, () => this.#serverNow());
+    this.#keeper = new LeaseKeeper(parts.api, parts.shift, (leased) => this.#lose(leased));
   }
 
   get leased() {
@@ -324,7 +321,7 @@ export class Desk {
   async resync() {
     const current = this.#leased;
     if (current && mayDecide(this.#parts.panel.state, "reject")) {
-      await this.#renew(current);
+      await this.#keeper.renew(current);
     }
   }
 
@@ -346,7 +343,7 @@ export class Desk {
     if (level === "over" && /** @type {number} */ (current.deadlineAt) + DEADLINE_GRACE_MS < now) {
       void this.#expire(current);
     } else {
-      void this.#keepLease(current, now);
+      this.#keeper.tick(current, now);
     }
   }
 
@@ -361,42 +358,14 @@ export class Desk {
     panel.banner({ text: `The deadline of ${partName} passed: the fail-safe rule decided it.${record}`, tone: "warn" });
   }
 
-  /**
-   * @param {LeasedCase} current
-   * @param {number} now
-   */
-  async #keepLease(current, now) {
-    const left = current.expiresAt - now;
-    const isHere =
-      this.#parts.shift.idleMs(performance.now()) < AWAY_MS && document.visibilityState === "visible";
-    if (left <= 0) {
-      this.#lose(current);
-    } else if (left < RENEW_BEFORE_MS && isHere && performance.now() >= this.#renewNotBefore) {
-      await this.#renew(current);
-    }
-  }
-
-  /** @param {LeasedCase} current */
-  async #renew(current) {
-    if (this.#renewing) {
+  /** @param {LeasedCase} lost */
+  #lose(lost) {
+    if (this.#leased !== lost || !mayDecide(this.#parts.panel.state, "reject")) {
       return;
     }
-    this.#renewing = true;
-    const answer = await this.#parts.api.renew(current);
-    this.#renewing = false;
-    this.#renewNotBefore = performance.now() + RENEW_GAP_MS;
-    if (answer.status === 200) {
-      current.expiresAt = Date.parse(answer.body.lease.expires_at);
-    } else if (answer.status === 409 && this.#leased === current && mayDecide(this.#parts.panel.state, "reject")) {
-      this.#lose(current);
-    }
-  }
-
-  /** @param {LeasedCase} current */
-  #lose({ partName }) {
     this.#parts.panel.pause(["Your part went back to the queue."]);
     this.blank("paused");
-    const text = `Your time with ${partName} ended; the part went back to the queue.`;
+    const text = `Your time with ${lost.partName} ended; the part went back to the queue.`;
     this.#parts.panel.banner({ text, tone: "warn" });
   }
 }

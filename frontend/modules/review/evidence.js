@@ -12,14 +12,17 @@ const MOST_PRECEDENTS = 3;
 
 export class Evidence {
   #root;
+  #thumbs;
   #onPick;
 
   /**
    * @param {HTMLElement} root
+   * @param {import("../viewer/thumbs.js").Thumbs} thumbs
    * @param {(precedent: Precedent) => void} onPick a ruled case is to be seen beside the part
    */
-  constructor(root, onPick) {
+  constructor(root, thumbs, onPick) {
     this.#root = root;
+    this.#thumbs = thumbs;
     this.#onPick = onPick;
   }
 
@@ -43,11 +46,7 @@ export class Evidence {
     button.className = "precedent";
     button.disabled = !imageUrl;
     if (imageUrl) {
-      const image = document.createElement("img");
-      image.src = imageUrl;
-      image.alt = "";
-      image.decoding = "async";
-      button.append(image);
+      button.append(this.#thumbs.canvas(imageUrl));
     }
     const state = document.createElement("span");
     state.className = "state";

@@ -76,13 +76,13 @@ function entry(name, { state, sentence }) {
   item.className = "shape";
   item.dataset.outcome = STATES[state].outcome;
   item.dataset.state = state;
-  item.textContent = `${name} ${STATES[state].words}`;
-  item.title = sentence;
-  if (sentence) {
-    const more = document.createElement("span");
-    more.className = "visually-hidden";
-    more.textContent = `: ${sentence}`;
-    item.append(more);
-  }
+  const word = document.createElement("span");
+  word.className = "line-state__word";
+  word.textContent = STATES[state].words;
+  const more = document.createElement("span");
+  more.className = "visually-hidden";
+  more.textContent = sentence;
+  item.append(name, word, more);
+  item.title = `${name} ${word.textContent}. ${sentence}`;
   return item;
 }

@@ -21,6 +21,7 @@ const ROOM = 0.15;
 export class Screen {
   #viewer;
   #pictures;
+  #thumbs;
   #compare;
   #strip;
   #onPicture;
@@ -36,13 +37,14 @@ export class Screen {
   #marks = [];
 
   /**
-   * @param {{viewer: Viewer, pictures: Pictures, compare: Compare, strip: HTMLElement,
+   * @param {{viewer: Viewer, pictures: Pictures, thumbs: import("../viewer/thumbs.js").Thumbs, compare: Compare, strip: HTMLElement,
    *   onPicture: (picture: Picture) => void}} parts
    *   strip: where the cameras are chosen; onPicture: another camera's picture or another part is drawn
    */
-  constructor({ viewer, pictures, compare, strip, onPicture }) {
+  constructor({ viewer, pictures, thumbs, compare, strip, onPicture }) {
     this.#viewer = viewer;
     this.#pictures = pictures;
+    this.#thumbs = thumbs;
     this.#compare = compare;
     this.#strip = strip;
     this.#onPicture = onPicture;
@@ -310,11 +312,7 @@ export class Screen {
     button.type = "button";
     button.className = "view-thumb";
     button.setAttribute("aria-pressed", String(place === this.#view));
-    const image = document.createElement("img");
-    image.src = imageUrl;
-    image.alt = "";
-    image.decoding = "async";
-    button.append(image, name);
+    button.append(this.#thumbs.canvas(imageUrl), name);
     button.addEventListener("click", () => void this.chooseView(place));
     return button;
   }

@@ -12,6 +12,8 @@ import { pooled, regions } from "./regions.js";
 
 /** Longer side of a drawn map: colours over a part are seen as areas, not as pixels. */
 const MOST_OVERLAY_PX = 2048;
+/** Wide enough for the largest small picture on a screen with fine pixels. */
+const THUMB_PX = 320;
 
 /**
  * @param {Blob} file
@@ -29,6 +31,11 @@ export async function decodeImage(file) {
     );
   }
   return { width: full.width, height: full.height, levels };
+}
+
+/** @param {Blob} file @returns {Promise<ImageBitmap>} */
+export function decodeThumb(file) {
+  return createImageBitmap(file, { resizeWidth: THUMB_PX, resizeQuality: "medium", colorSpaceConversion: "none" });
 }
 
 /**

@@ -2,7 +2,7 @@
  * Decodes in a worker; on a page that names none, or where it cannot start, on the page itself.
  */
 
-import { decodeImage, decodeMap } from "./decode.js";
+import { decodeImage, decodeMap, decodeThumb } from "./decode.js";
 
 /** @typedef {import("./mips.js").Mips} Mips */
 /** @typedef {import("./decode.js").HeatMap} HeatMap */
@@ -33,8 +33,13 @@ export class Decoder {
     return this.#ask("map", file, greyFrom, () => decodeMap(file, greyFrom));
   }
 
+  /** @param {Blob} file @returns {Promise<ImageBitmap>} */
+  thumb(file) {
+    return this.#ask("thumb", file, null, () => decodeThumb(file));
+  }
+
   /**
-   * @param {"image" | "map"} kind
+   * @param {"image" | "map" | "thumb"} kind
    * @param {Blob} file
    * @param {number | null} greyFrom
    * @param {() => Promise<any>} here

@@ -5,10 +5,11 @@
  * `input[data-map-opacity]`.
  */
 
+import { Decoder } from "./decoder.js";
 import { Pictures } from "./pictures.js";
 import { Viewer } from "./viewer.js";
 
-const pictures = new Pictures();
+const pictures = new Pictures(new Decoder(null));
 /** @type {WeakSet<Element>} */
 const mounted = new WeakSet();
 

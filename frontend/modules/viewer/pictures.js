@@ -10,7 +10,6 @@
  * @typedef {{mips: Promise<Mips>, users: number}} Shared
  */
 
-import { Decoder } from "./decoder.js";
 import { closeMips } from "./mips.js";
 
 export class Pictures {
@@ -20,9 +19,9 @@ export class Pictures {
   #shared = new Map();
   #decoder;
 
-  /** @param {string | null} [workerUrl] address of decode_worker.js; without it the page decodes */
-  constructor(workerUrl = null) {
-    this.#decoder = new Decoder(workerUrl);
+  /** @param {import("./decoder.js").Decoder} decoder */
+  constructor(decoder) {
+    this.#decoder = decoder;
   }
 
   /**
