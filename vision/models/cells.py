@@ -6,13 +6,14 @@ overlapping tiles, and seen at four depths in cells of 16x16 pixels; what is sma
 the finest depth.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
 
@@ -25,7 +26,7 @@ from vision.models.trunk import Trunk
 from vision.models.unet import check_painted, kept_out
 from vision.options import read_options
 from vision.predictor import Example, FloatMap, Image, Progress, State
-from vision.preprocess.tiling import tiles_of
+from vision.preprocess.tiling import Layout, tiles_of
 from vision.runtime.batches import TILES_A_CALL
 from vision.staged import check_finite, module_tensors, tensors_under
 
@@ -105,6 +106,7 @@ class Cells(TiledMap):
             "overlap_px": self._options.overlap_px,
             "scale": self._options.scale,
             "contrast": CONTRAST,
+            "beside": "mean grey",
         }
 
     def fit(self, examples: Sequence[Example], *, seed: int, progress: Progress) -> None:
@@ -142,7 +144,7 @@ class Cells(TiledMap):
         painted = np.zeros(len(cells), np.bool_)
         if example.is_bad and example.mask is not None:
             mask = self._mask(example.mask, self._picture(example.pixels)).astype(np.float32)
-            cut = np.stack(list(tiles_of(mask, self._layout(*example.pixels.shape[:2]))))
+            cut = np.stack(list(self.cut(mask, self._layout(*example.pixels.shape[:2]))))
             painted = max_pool2d(torch.from_numpy(cut), CELL_PX).flatten().numpy() > 0
         kept = np.arange(len(cells))
         if len(cells) > most:
@@ -157,6 +159,13 @@ class Cells(TiledMap):
         spread = max(float(pixels.std(dtype=np.float64)), WEAKEST_CONTRAST)
         middle = np.float32(pixels.mean(dtype=np.float64))
         return np.asarray((pixels - middle) * np.float32(CONTRAST / spread), np.float32)
+
+    def cut(self, picture: NDArray[Any], layout: Layout) -> Iterator[NDArray[Any]]:
+        """Beside a small picture lies its mean grey: mirrored defects and edges would teach what no part has."""
+        top, below, left, right = layout.padding
+        beyond = [(0, 0)] * (picture.ndim - 2)
+        filled = np.pad(picture, [(top, below), (left, right), *beyond])
+        return tiles_of(filled, Layout(*filled.shape[:2], layout.size, layout.overlap))
 
     def state(self) -> State:
         metadata = {

@@ -36,6 +36,7 @@ from vision.runtime.engine import Raw, Tiles
 from vision.staged import Staged, Stepwise, tensors_under
 
 ANOMALY = "anomaly"  # the role of the member that learns from good parts; classifiers go by their family
+PAINTED = frozenset({"cells", "unet"})  # they look at much of a picture: taught once, not four times
 FEWEST_BAD_PARTS = 5
 FEWEST_PAINTED = 8
 HELD_SHARE = 0.2
@@ -114,8 +115,9 @@ class Hybrid(Staged):
     def fit(self, examples: Sequence[Example], *, seed: int, progress: Progress) -> None:
         """Fit the members and draw the rule from parts that were kept out of all of them.
 
-        With a U-Net all are taught once, and a fifth of the groups is kept out; cheaper classifiers are taught three
-        times more so that every part is once judged by members that have not seen it, and then by all parts.
+        With a classifier of painted labels all are taught once, and a fifth of the groups is kept out; cheaper
+        classifiers are taught three times more so that every part is once judged by members that have not seen it, and
+        then by all parts.
 
         Raises ValueError where a member has too little to learn from.
         """
@@ -127,10 +129,10 @@ class Hybrid(Staged):
             self._take_members({ANOMALY: alone})
             return
         families = self._classifiers(bad)
-        if "unet" in families:
+        if PAINTED.intersection(families):
             taught, held = kept_out(good, bad, share=HELD_SHARE, seed=seed)
             self._teach(families, taught, seed=seed, progress=_share(progress, 0, 0.95), spares=True)
-            # The U-Net has kept nobody out for its own line: these parts draw it too.
+            # Those of painted labels have kept nobody out for their own line: these parts draw it too.
             for member in self._members.values():
                 member.calibrate(held)
             words, judged = self._words(held), held
@@ -228,11 +230,11 @@ class Hybrid(Staged):
         progress: Progress,
         spares: bool,
     ) -> None:
-        """New members, taught by these parts. `spares`: the caller keeps parts out, the U-Net need not."""
+        """New members, taught by these parts. `spares`: the caller keeps parts out, no member need."""
         members = {ANOMALY: self._new_anomaly()}
         for family in families:
             options = dict(self._options.supervised_options.get(family, {}))
-            if family == "unet" and spares:
+            if family in PAINTED and spares:
                 options = {"held_share": 0.0, **options}
             members[family] = _new(family, self.device, self._weights_folder, options)
         for number, member in enumerate(members.values()):

@@ -1,8 +1,8 @@
 """What the families share that look at painted defects in tiles at native resolution, and stitch one map of the answers."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Protocol
 
 import cv2
 import numpy as np
@@ -57,6 +57,10 @@ class TiledMap(Staged):
     def light(self, picture: Image) -> FloatMap:
         """The scaled picture as the network wants it, HxWx3."""
 
+    def cut(self, picture: NDArray[Any], layout: Layout) -> Iterator[NDArray[Any]]:
+        """The tiles of a scaled picture or mask; one smaller than a tile is mirrored outwards."""
+        return tiles_of(picture, layout)
+
     def calibrate(self, examples: Sequence[Example]) -> None:
         """Raises ValueError without good parts, and where the evidence is not finite."""
         good, bad = good_and_bad(examples)
@@ -65,7 +69,7 @@ class TiledMap(Staged):
     def prepare(self, image: Image) -> Tiles:
         check_image(image)
         seen = self.light(self._picture(image))
-        tiles = np.stack(list(tiles_of(seen, self._layout(*image.shape[:2]))))
+        tiles = np.stack(list(self.cut(seen, self._layout(*image.shape[:2]))))
         return np.ascontiguousarray(tiles.transpose(0, 3, 1, 2))
 
     def finish(self, raw: Raw, *, height: int, width: int) -> Prediction:

@@ -57,6 +57,15 @@ def test_painted_parts_ask_for_a_u_net_too(painted, classifiers):
     assert new()._classifiers(bad) == classifiers
 
 
+def test_cells_may_take_the_u_nets_seat():
+    cells = {"tile_px": 64, "overlap_px": 16, "steps": 2}
+    predictor = new(supervised="cells", supervised_options={"cells": cells})
+    parts = small_parts(good=8, bad=6)
+    predictor.fit(parts, seed=0, progress=no_progress)
+    assert [member.family for member in predictor.members.values()] == ["patchcore", "cells"]
+    assert np.isfinite(predictor.predict([parts[-1].pixels])[0].score)
+
+
 def test_few_bad_parts_leave_the_anomaly_model_alone():
     parts = small_parts(good=8, bad=4)
     hybrid, alone = new(), new_predictor("patchcore", device="cpu", options={"bank_size": 60})
