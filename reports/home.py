@@ -17,6 +17,7 @@ from plc.queries import link_health
 from reports.queries.line import FAULT, WARN, alerts
 from reports.queries.management import reports_by_line
 from reports.queries.parts import lines_of
+from review.models import Watch
 from review.queries import ties, waiting_cases
 from training.models import Run
 from training.states import RunState
@@ -142,6 +143,18 @@ def _reports(person: Person, lines: list[Line], now: datetime) -> Iterator[Card]
     )
 
 
+def _inspectors(person: Person, lines: list[Line], now: datetime) -> Iterator[Card]:
+    watched = Watch.objects.filter(cleared_at=None).count()
+    yield Card(
+        reverse("inspectors"),
+        "Inspectors",
+        "What probes say of each inspector, and whose cases go to a second person.",
+        str(watched),
+        "on watch: they misjudged too many probes" if watched else "nobody is on watch",
+        WARN if watched else "ok",
+    )
+
+
 def _stations(person: Person, lines: list[Line], now: datetime) -> Iterator[Card]:
     links = PlcLink.objects.filter(mailboxes__station__line__in=lines).distinct()
     down = [link for link in links if not link_health(link, now).is_up]
@@ -168,6 +181,7 @@ CARDS: tuple[tuple[frozenset[Role], _Make], ...] = (
     (frozenset({Role.VISION_DEVELOPER, Role.QUALITY_EXPERT}), _training),
     (frozenset({Role.VISION_DEVELOPER, Role.QUALITY_EXPERT, Role.INTEGRATOR}), _golden),
     (frozenset({Role.MANAGER, Role.QUALITY_EXPERT, Role.VISION_DEVELOPER}), _reports),
+    (frozenset({Role.MANAGER, Role.QUALITY_EXPERT}), _inspectors),
     (frozenset({Role.INTEGRATOR, Role.VISION_DEVELOPER}), _stations),
     (frozenset(Role), _parts),
 )

@@ -121,9 +121,12 @@ def test_metrics_are_for_people_who_are_logged_in():
     ("role", "titles"),
     [
         (Role.MANUAL_INSPECTOR, ["Review", "LINE", "Parts"]),
-        (Role.QUALITY_EXPERT, ["Review", "Ties", "LINE", "Labels", "Training", "Golden", "Reports", "Parts"]),
+        (
+            Role.QUALITY_EXPERT,
+            ["Review", "Ties", "LINE", "Labels", "Training", "Golden", "Reports", "Inspectors", "Parts"],
+        ),
         (Role.LINE_OPERATOR, ["LINE", "Parts"]),
-        (Role.MANAGER, ["LINE", "Reports", "Parts"]),
+        (Role.MANAGER, ["LINE", "Reports", "Inspectors", "Parts"]),
         (Role.INTEGRATOR, ["LINE", "Golden", "Stations", "Parts"]),
     ],
 )

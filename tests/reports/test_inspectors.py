@@ -150,6 +150,17 @@ def test_the_page_lets_an_expert_lift_the_watch_and_a_manager_not(at, ann):
     assert (answer.status_code, answer.json()["note"]) == (200, "trained")
 
 
+def test_the_home_of_an_expert_tells_of_the_watch(client, at, ann):
+    def card():
+        cards = client.get("/").context["cards"]
+        return next(each for each in cards if each.title == "Inspectors")
+
+    client.force_login(factories.expert())
+    assert (card().figure, card().outcome) == ("0", "ok")
+    Watch.objects.create(person=ann, since=timezone.now(), why="they misjudged")
+    assert (card().figure, card().outcome) == ("1", "warn")
+
+
 def test_the_drawing_stays_inside_its_frame(at, ann):
     many_probe_looks(at, ann, Grade.BAD, 90 * [REJECT, PASS])
     plot = cusum_plot(of(report(at), ann).path)
