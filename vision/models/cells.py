@@ -165,7 +165,7 @@ class Cells(TiledMap):
         top, below, left, right = layout.padding
         beyond = [(0, 0)] * (picture.ndim - 2)
         filled = np.pad(picture, [(top, below), (left, right), *beyond])
-        return tiles_of(filled, Layout(*filled.shape[:2], layout.size, layout.overlap))
+        return tiles_of(filled, Layout(filled.shape[0], filled.shape[1], layout.size, layout.overlap))
 
     def state(self) -> State:
         metadata = {
