@@ -119,11 +119,10 @@ class OpcUaDriver:
         if client is not None:
             with contextlib.suppress(Exception):  # the peer may be gone; then there is nothing to hand back
                 loop.call(_leave(client), CLOSING_S)
-            with contextlib.suppress(Exception):
-                loop.call(_cut(client), CLOSING_S)
-        loop.stop()
+        loop.stop(lambda: _cut(client))
 
     def read_status(self, mailboxes: Sequence[str]) -> dict[str, Status]:
+        self._check_open()
         statuses = self._read_once(mailboxes)
         moved = [name for name in mailboxes if self._acked.get(name) != statuses[name].ack_seq]
         for _ in range(READINGS_AT_MOST):
@@ -239,7 +238,7 @@ class OpcUaDriver:
         values = await self._client.uaclient.read(_reading([self._nodes[key] for key in wanted]))
         missing = [shown[key] for key, value in zip(wanted, values, strict=True) if _is_unknown(value)]
         if missing:
-            raise DriverError(f"The PLC program has no variable {', '.join(missing)}.")
+            raise DriverError(f"The PLC program has no variable {_some(missing)}.")
         for key, value in zip(wanted, values, strict=True):
             if key[1] in WRITTEN:
                 self._types[key] = _type_to_write(shown[key], value, WRITTEN[key[1]])
@@ -264,6 +263,7 @@ class OpcUaDriver:
 
     def _write(self, what: Sequence[tuple[str, str, int | float | str]]) -> None:
         """One Write service call; every variable of it must have been taken."""
+        self._check_open()
         items = [
             ua.WriteValue(
                 NodeId=self._nodes[mailbox, name],
@@ -280,9 +280,7 @@ class OpcUaDriver:
                 raise DriverError(f"{self._access.identifier(mailbox, name)}: {code.name}")
 
     def _exchange(self, verb: str, parameters: Any) -> list[Any]:
-        self._check_owner()
-        if self._client is None or self._is_spent:
-            raise DriverError("This driver is not open.")
+        assert self._client is not None
         if time.monotonic() >= self._renew_at:
             self._run(self._open_channel(self._client, renew=True), self._access.timeout_s)
         answer = self._run(getattr(self._client.uaclient, verb)(parameters), self._access.timeout_s)
@@ -300,6 +298,11 @@ class OpcUaDriver:
             self._is_spent = True
             raise DriverError(_sentence(error, within_s)) from error
 
+    def _check_open(self) -> None:
+        self._check_owner()
+        if self._client is None or self._is_spent:
+            raise DriverError("This driver is not open.")
+
     def _check_owner(self) -> None:
         if threading.get_ident() != self._owner:
             raise RuntimeError("A PLC driver belongs to the thread that made it (O13).")
@@ -311,9 +314,9 @@ async def _leave(client: Client) -> None:
     await client.close_secure_channel()
 
 
-async def _cut(client: Client) -> None:
+def _cut(client: Client | None) -> None:
     """Not `disconnect`: its transport would wait until a peer that reads nothing has read all."""
-    protocol = client.uaclient.protocol
+    protocol = client.uaclient.protocol if client else None
     if protocol is not None and protocol.transport is not None:
         protocol.transport.abort()
 
@@ -331,6 +334,7 @@ async def _by_path(
                 ua.RelativePathElement(
                     ReferenceTypeId=_node_id(ua.ObjectIds.HierarchicalReferences),
                     IncludeSubtypes=True,  # type: ignore[arg-type]
+                    IsInverse=False,  # type: ignore[arg-type]
                     TargetName=ua.QualifiedName(own[1], own[0]),
                 )
             )
@@ -339,8 +343,13 @@ async def _by_path(
     found = await client.uaclient.translate_browsepaths_to_nodeids(paths)
     unclear = [text for text, result in zip(shown.values(), found, strict=True) if len(result.Targets) != 1]
     if unclear:
-        raise DriverError(f"These paths do not lead to one variable each: {', '.join(unclear)}.")
+        raise DriverError(f"These paths do not lead to one variable each: {_some(unclear)}.")
     return {key: result.Targets[0].TargetId for key, result in zip(shown, found, strict=True)}
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _node_id(identifier: Any, index: Any = 0) -> ua.NodeId:
