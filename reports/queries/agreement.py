@@ -11,7 +11,8 @@ from datetime import datetime
 from itertools import combinations
 
 import numpy as np
-from django.db.models import Q, QuerySet
+from django.db.models import Case as Choice
+from django.db.models import F, Q, QuerySet, When
 from django.utils.crypto import salted_hmac
 
 from inspection.models import Inspection, Line
@@ -45,7 +46,7 @@ from reports.queries.consensus import (
     together,
 )
 from review.models import Case, Verdict
-from review.states import CaseKind, VerdictWord
+from review.states import CaseKind, ClosedBy, VerdictWord
 
 MOST_PAIRS = 60
 MODEL = "The model"  # no user name has a space
@@ -149,7 +150,7 @@ def _letter(place: int) -> str:
 
 def _several_times_judged(lines: list[Line], since: datetime, until: datetime) -> QuerySet[Case]:
     return Case.objects.filter(
-        Q(kind=CaseKind.PROBE) | Q(wants_opinions__gt=1) | Q(ruling__isnull=False),
+        Q(kind=CaseKind.PROBE) | Q(wants_opinions__gt=1) | Q(closed_by=ClosedBy.RULING),
         shown_part__line__in=lines,
         opened_at__gte=since,
         opened_at__lt=until,
@@ -157,13 +158,20 @@ def _several_times_judged(lines: list[Line], since: datetime, until: datetime) -
 
 
 def _looks(found: QuerySet[Case]) -> list[Look]:
-    """Standing verdicts that were carried out, oldest first; not of cases that still wait for the second opinion."""
+    """Standing verdicts that were carried out, oldest first; not of cases that still wait for the second opinion.
+
+    A ruling is a reference only where it decided a tie: one that corrects a verdict is there because that verdict was
+    wrong, and nobody rules on the right ones.
+    """
     rows = (
         Verdict.objects.filter(case__in=found, undone_at=None, committed_at__isnull=False)
+        .annotate(
+            tie_grade=Choice(When(case__closed_by=ClosedBy.RULING, then=F("case__ruling__grade")), default=None)
+        )
         .order_by("given_at", "id")
         .values_list(
-            "case_id", "case__part_id", "case__part__plc_part_id", "person_id", "person__username", "verdict", "case__kind",
-            "case__probe__grade", "case__ruling__grade",
+            "case_id", "case__part_id", "case__part__plc_part_id", "person_id", "person__username", "verdict",
+            "case__kind", "case__probe__grade", "tie_grade",
         )
     )  # fmt: skip
     looks = [Look(*row) for row in rows]

@@ -7,13 +7,15 @@ from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 
+from django.db.models import Case, F, When
+
 from inspection.models import Line
 from metrics.cusum import CusumChart, design_cusum, run_cusum
 from metrics.probes import Estimate, probe_record
 from metrics.rates import Rate
 from reports.figures import FEWEST, RateFigure, SpreadFigure, ValueFigure
 from review.models import Verdict, Watch
-from review.states import CaseKind, Grade, Handling, VerdictWord
+from review.states import CaseKind, ClosedBy, Grade, Handling, VerdictWord
 
 # The chart that puts an inspector on watch (review.actions.people, which a report may not import; a test compares).
 ACCEPTED_ERRORS, WORSE_ERRORS, FALSE_ALARM_RUN = 0.05, 0.2, 500.0
@@ -23,7 +25,12 @@ LAST_BIN_MIN = 30  # from here on everything is one bin
 
 
 class Said(NamedTuple):
-    """One standing verdict that was carried out. `truth` is the probe's grade, else a ruling, else what is known."""
+    """One standing verdict that was carried out.
+
+    tied   the ruling on a tie; one that corrects a verdict is there because that verdict was wrong, and would tell
+           of wrong verdicts alone
+    truth  the probe's grade, else the ruling on a tie, else what is known from elsewhere
+    """
 
     person: int
     name: str
@@ -39,12 +46,12 @@ class Said(NamedTuple):
     leased_at: datetime | None
     probe_grade: str | None
     probe_defect: str | None
-    ruled: str | None
+    tied: str | None
     known: str | None
 
     @property
     def truth(self) -> str:
-        return (self.probe_grade or self.ruled or self.known or "").lower()
+        return (self.probe_grade or self.tied or self.known or "").lower()
 
     @property
     def is_judged_probe(self) -> bool:
@@ -167,11 +174,14 @@ def _said(lines: list[Line], since: datetime, until: datetime) -> list[Said]:
             undone_at=None,
             committed_at__isnull=False,
         )
+        .annotate(
+            tied=Case(When(case__closed_by=ClosedBy.RULING, then=F("case__ruling__grade")), default=None)
+        )
         .order_by("given_at", "id")
         .values_list(
             "person_id", "person__username", "case__shown_part__line__code", "case__kind", "verdict",
             "first_verdict", "defect_type", "handling", "seen_ms", "active_ms", "given_at", "leased_at",
-            "case__probe__grade", "case__probe__defect_type", "case__ruling__grade",
+            "case__probe__grade", "case__probe__defect_type", "tied",
             "case__part__known_truth__grade",
         )
     )  # fmt: skip

@@ -130,6 +130,20 @@ def test_a_ruling_is_the_reference_where_no_probe_tells_unless_probes_alone_are_
     assert row(probes_alone, "anna_k").measures[0].figure.rate == Rate.of(0, 0)
 
 
+def test_a_correction_is_no_reference_because_only_wrong_verdicts_are_corrected(at, ann, bob):
+    alone = held_case(at)
+    judge(alone, ann, PASS)
+    together = judged_by_two(at, ann, bob, (PASS, PASS))
+    for case in (alone, together):
+        case.refresh_from_db()
+        actions.correct_verdict(
+            case=case, person=factories.expert(), grade=Grade.BAD, note="a crack, seen in the lane"
+        )
+    report = study(at)
+    assert (report.parts, report.ruled) == (1, 0)
+    assert row(report, "anna_k").measures[0].figure.rate == Rate.of(0, 0)
+
+
 def test_cannot_tell_is_no_answer_and_is_told_apart(at, ann):
     case = held_case(at)
     judge(case, ann, CANNOT_TELL)
