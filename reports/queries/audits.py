@@ -204,8 +204,11 @@ class AuditReport:
         sentence = f"Of {self.drawn} drawn passes {' and '.join([', '.join(told[:-1]), told[-1]] if told[1:] else told)}."
         if self.worst is None or self.estimate is None:
             return sentence
+        like = "They are taken to be like the judged ones"
+        if self.tied:
+            like += ", which those that wait for the expert may well not be"
         return (
-            f"{sentence} They are taken to be like the judged ones. Were all of them bad, it would be "
+            f"{sentence} {like}. Were all of them bad, it would be "
             f"{self.worst.per_million[0]:,.0f} per million (up to {self.worst.per_million[2]:,.0f})."
         )
 
