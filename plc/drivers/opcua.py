@@ -32,41 +32,22 @@ from plc.drivers.driver import DriverError, Payload
 from plc.drivers.opcua_access import NO_SECURITY, Access
 from plc.drivers.opcua_keys import APPLICATION_URI, KeyFolder, fingerprint, first_certificate, time_problem
 from plc.drivers.opcua_loop import LoopThread
+from plc.drivers.opcua_values import (
+    STATUS_NAMES,
+    WRITTEN,
+    checked,
+    is_unknown,
+    node_id,
+    reading,
+    type_to_write,
+    variant,
+)
 from plc.handshake import Status, validate_part_id
 
 # Every failure reaches the caller as DriverError; the library would log requests with their passwords beside it (O12).
 logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
 
 T = TypeVar("T")
-# In the order of reading: the program writes AckSeq last, so it is read first.
-STATUS_NAMES: dict[str, tuple[str, type]] = {
-    "ack_seq": ("AckSeq", int),
-    "ack_code": ("AckCode", int),
-    "ack_part_id": ("AckPartId", str),
-    "disp_seq": ("DispSeq", int),
-    "plc_boot": ("PlcBoot", int),
-    "plc_hb": ("PlcHb", int),
-    "trig_seq": ("TrigSeq", int),
-    "trig_part_id": ("TrigPartId", str),
-    "hold_free": ("HoldFree", int),
-    "mode": ("Mode", int),
-}
-_T = ua.VariantType
-# What may be written as what; the server's own type decides where there are two.
-WRITTEN: dict[str, tuple[ua.VariantType, ...]] = {
-    "Disp.SeqA": (_T.Int32,),
-    "Disp.PartId": (_T.String,),
-    "Disp.TrigSeq": (_T.Int32,),
-    "Disp.Result": (_T.Int32,),
-    "Disp.Reason": (_T.Int32,),
-    "Disp.Confidence": (_T.Float,),
-    "Disp.Source": (_T.Int32,),
-    "Disp.Final": (_T.Boolean, _T.Int32),
-    "Disp.ModelVer": (_T.Int32,),
-    "Disp.SeqB": (_T.Int32,),
-    "DispSeq": (_T.Int32,),
-    "AppHb": (_T.Int32,),
-}
 OPENING_TAKES = 4  # times the time-out: endpoints, channel, session, types
 CLOSING_S = 0.25
 SESSION_MS = 30_000
@@ -174,35 +155,25 @@ class OpcUaDriver:
         own = self._keys.own()
         if problem := time_problem(own.certificate):
             raise DriverError(f"Our own certificate {problem}")
-        policy = getattr(security_policies, f"SecurityPolicy{self._access.security}")
         # This first look is open and proves nothing; what it showed is held against the trust list before any secret
         # is spoken, and the channel is opened to that very certificate.
-        endpoints = await Client(self._url, timeout=self._access.timeout_s).connect_and_get_server_endpoints()
-        try:
-            endpoint = Client.find_endpoint(endpoints, ua.MessageSecurityMode.SignAndEncrypt, policy.URI)
-        except ua.UaError as none:
-            raise DriverError(f"The server offers no {self._access.security} with SignAndEncrypt.") from none
+        certificate = self._trusted(await _shown_certificate(self._url, self._access))
         await client.set_security(
-            policy,
+            _policy(self._access),
             CertProperties(own.certificate, "der"),
             CertProperties(own.key, "der"),
-            server_certificate=CertProperties(self._trusted(endpoint.ServerCertificate or b""), "der"),
+            server_certificate=CertProperties(certificate, "der"),
         )
 
-    def _trusted(self, chain: bytes) -> bytes:
+    def _trusted(self, certificate: bytes) -> bytes:
         assert self._keys is not None
-        try:
-            certificate = first_certificate(chain)
-            problem = time_problem(certificate)
-        except ValueError as error:
-            raise DriverError(f"The server's certificate cannot be read: {error}") from error
         if not self._keys.trusts(certificate):
             self._keys.refuse(certificate)
             raise DriverError(
                 f"The server's certificate is not trusted. Compare its SHA-256 {fingerprint(certificate)} with what"
                 " the PLC's tool shows, then: manage.py trust_opcua LINK --sha256 …"
             )
-        if problem:
+        if problem := time_problem(certificate):
             raise DriverError(f"The server's certificate {problem}")
         return certificate
 
@@ -234,20 +205,20 @@ class OpcUaDriver:
         if self._access.path:
             self._nodes = await _by_path(self._client, shown, index)
         else:
-            self._nodes = {key: _node_id(text, index) for key, text in shown.items()}
-        values = await self._client.uaclient.read(_reading([self._nodes[key] for key in wanted]))
-        missing = [shown[key] for key, value in zip(wanted, values, strict=True) if _is_unknown(value)]
+            self._nodes = {key: node_id(text, index) for key, text in shown.items()}
+        values = await self._client.uaclient.read(reading([self._nodes[key] for key in wanted]))
+        missing = [shown[key] for key, value in zip(wanted, values, strict=True) if is_unknown(value)]
         if missing:
             raise DriverError(f"The PLC program has no variable {_some(missing)}.")
         for key, value in zip(wanted, values, strict=True):
             if key[1] in WRITTEN:
-                self._types[key] = _type_to_write(shown[key], value, WRITTEN[key[1]])
+                self._types[key] = type_to_write(shown[key], value, WRITTEN[key[1]])
 
     # exchanges
 
     def _read_once(self, mailboxes: Sequence[str]) -> dict[str, Status]:
         keys = [(mailbox, name) for mailbox in mailboxes for name, _ in STATUS_NAMES.values()]
-        values = self._exchange("read", _reading([self._nodes[key] for key in keys]))
+        values = self._exchange("read", reading([self._nodes[key] for key in keys]))
         if len(values) != len(keys):
             raise DriverError(f"{len(values)} values for {len(keys)} variables.")
         statuses = {}
@@ -255,7 +226,7 @@ class OpcUaDriver:
             own = values[index * len(STATUS_NAMES) : (index + 1) * len(STATUS_NAMES)]
             statuses[mailbox] = Status(
                 **{
-                    field: _checked(self._access.identifier(mailbox, name), value, kind)
+                    field: checked(self._access.identifier(mailbox, name), value, kind)
                     for (field, (name, kind)), value in zip(STATUS_NAMES.items(), own, strict=True)
                 }
             )
@@ -268,7 +239,7 @@ class OpcUaDriver:
             ua.WriteValue(
                 NodeId=self._nodes[mailbox, name],
                 AttributeId=ua.AttributeIds.Value,
-                Value=ua.DataValue(_variant(value, self._types[mailbox, name])),  # no time stamp (O5)
+                Value=ua.DataValue(variant(value, self._types[mailbox, name])),  # no time stamp (O5)
             )
             for mailbox, name, value in what
         ]
@@ -308,6 +279,39 @@ class OpcUaDriver:
             raise RuntimeError("A PLC driver belongs to the thread that made it (O13).")
 
 
+def server_certificate(host: str, port: int, access: Access) -> bytes:
+    """What a server shows of itself, trusted or not, for a person to compare. Raises DriverError."""
+    loop = LoopThread(f"opcua look at {host}")
+    try:
+        return loop.call(
+            _shown_certificate(f"opc.tcp://{host}:{port}", access), OPENING_TAKES * access.timeout_s
+        )
+    except DriverError:
+        raise
+    except Exception as error:
+        raise DriverError(_sentence(error, access.timeout_s)) from error
+    finally:
+        loop.stop(lambda: None)
+
+
+async def _shown_certificate(url: str, access: Access) -> bytes:
+    endpoints = await Client(url, timeout=access.timeout_s).connect_and_get_server_endpoints()
+    try:
+        mode = ua.MessageSecurityMode.SignAndEncrypt
+        endpoint = Client.find_endpoint(endpoints, mode, _policy(access).URI)
+        certificate = first_certificate(endpoint.ServerCertificate or b"")
+        time_problem(certificate)  # reads all of it
+    except ua.UaError as none:
+        raise DriverError(f"The server offers no {access.security} with SignAndEncrypt.") from none
+    except ValueError as error:
+        raise DriverError(f"The server's certificate cannot be read: {error}") from error
+    return certificate
+
+
+def _policy(access: Access) -> Any:
+    return getattr(security_policies, f"SecurityPolicy{access.security}")
+
+
 async def _leave(client: Client) -> None:
     """Give session and channel back, so that the server need not wait for them to end."""
     await client.uaclient.session.close_session(True)
@@ -332,13 +336,13 @@ async def _by_path(
             own = (int(number), name) if has_index and number.isdigit() else (index, part)
             elements.append(
                 ua.RelativePathElement(
-                    ReferenceTypeId=_node_id(ua.ObjectIds.HierarchicalReferences),
+                    ReferenceTypeId=node_id(ua.ObjectIds.HierarchicalReferences),
                     IncludeSubtypes=True,  # type: ignore[arg-type]
                     IsInverse=False,  # type: ignore[arg-type]
                     TargetName=ua.QualifiedName(own[1], own[0]),
                 )
             )
-        objects = _node_id(ua.ObjectIds.ObjectsFolder)
+        objects = node_id(ua.ObjectIds.ObjectsFolder)
         paths.append(ua.BrowsePath(StartingNode=objects, RelativePath=ua.RelativePath(Elements=elements)))
     found = await client.uaclient.translate_browsepaths_to_nodeids(paths)
     unclear = [text for text, result in zip(shown.values(), found, strict=True) if len(result.Targets) != 1]
@@ -350,48 +354,6 @@ async def _by_path(
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def _node_id(identifier: Any, index: Any = 0) -> ua.NodeId:
-    return ua.NodeId(identifier, index)
-
-
-def _reading(nodes: Sequence[ua.NodeId]) -> ua.ReadParameters:
-    return ua.ReadParameters(
-        MaxAge=0.0,  # from the device, not from a cache
-        NodesToRead=[ua.ReadValueId(NodeId=node, AttributeId=ua.AttributeIds.Value) for node in nodes],
-    )
-
-
-def _is_unknown(value: ua.DataValue) -> bool:
-    return value.StatusCode is not None and value.StatusCode.value == ua.StatusCodes.BadNodeIdUnknown
-
-
-def _checked(shown: str, value: ua.DataValue, kind: type) -> Any:
-    """The value of a good reading. Raises DriverError, for uncertain values too."""
-    if value.StatusCode is not None and value.StatusCode.value != ua.StatusCodes.Good:
-        raise DriverError(f"{shown}: {value.StatusCode.name}")
-    plain = value.Value.Value if value.Value is not None else None
-    if plain is None and kind is str:
-        return ""
-    if not isinstance(plain, kind) or isinstance(plain, bool):
-        raise DriverError(f"{shown} is no {kind.__name__}: {plain!r}.")
-    return plain
-
-
-def _type_to_write(shown: str, value: ua.DataValue, allowed: Sequence[ua.VariantType]) -> ua.VariantType:
-    """The server's type if we can write it; a variable that was never written is given our first choice."""
-    has = value.Value.VariantType if value.Value is not None else ua.VariantType.Null
-    if has == ua.VariantType.Null:
-        return allowed[0]
-    if has not in allowed:
-        names = " or ".join(kind.name for kind in allowed)
-        raise DriverError(f"{shown} is {getattr(has, 'name', has)} in the PLC; it must be {names}.")
-    return has
-
-
-def _variant(value: float | str, kind: ua.VariantType) -> ua.Variant:
-    return ua.Variant(bool(value) if kind == ua.VariantType.Boolean else value, kind)
 
 
 def _sentence(error: Exception, within_s: float) -> str:

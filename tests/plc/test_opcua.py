@@ -17,9 +17,9 @@ from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 from asyncua.crypto.uacrypto import CertProperties
 
 from plc.drivers.driver import DriverError, PlcDriver
-from plc.drivers.opcua import STATUS_NAMES
 from plc.drivers.opcua_access import NAMESPACE_URI
 from plc.drivers.opcua_keys import KeyFolder, fingerprint, first_certificate, new_pem, time_problem
+from plc.drivers.opcua_values import STATUS_NAMES
 from plc.drivers.protocols import new_driver
 from plc.handshake import Disposition, Result, Source
 from plc.simulator.faults import Fault

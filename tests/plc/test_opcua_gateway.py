@@ -1,16 +1,19 @@
 """The real gateway against the simulated OPC UA PLC: every disposition reaches its program once and in order."""
 
+import io
 import random
 import statistics
 import time
 
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 
+from audit.models import Event
 from inspection.actions import dispose
 from inspection.states import Outcome, Reason, Source
 from plc import actions
-from plc.drivers.opcua_keys import KeyFolder
+from plc.drivers.opcua_keys import KeyFolder, fingerprint
 from plc.models import Delivery
 from plc.simulator.faults import Fault
 from plc.simulator.opcua import OpcUaSimulator
@@ -140,6 +143,30 @@ def test_a_hundred_dispositions_under_thirty_faults_are_applied_exactly_once_and
     ]
     assert [line["seq"] for line in seen] == list(range(1, 106))
     assert {row.state for row in Delivery.objects.all()} == {"acked"}
+
+
+def test_a_person_stores_the_password_and_trusts_the_plc_by_its_fingerprint(floor, monkeypatch, capsys):
+    keys = KeyFolder(settings.DATA_DIR / "opcua")
+    certificate = floor.simulator.own_keys.certificate
+    (keys.folder / "trusted" / f"{fingerprint(certificate)}.der").unlink()
+    monkeypatch.setattr("sys.stdin", io.StringIO("another\n"))
+
+    call_command("trust_opcua", "PLC1", "--password")
+    assert keys.password("secondlook") == "another"
+    assert "It is not trusted." in capsys.readouterr().out
+
+    with pytest.raises(CommandError, match="another certificate"):
+        call_command("trust_opcua", "PLC1", "--sha256", "00" * 32)
+    assert not keys.trusts(certificate)
+
+    call_command("trust_opcua", "PLC1", "--sha256", fingerprint(certificate).upper())
+    assert "It is trusted." in capsys.readouterr().out
+    assert keys.trusts(certificate)
+    told = Event.objects.filter(subject_kind="plclink").values_list("verb", flat=True)
+    assert [verb for verb in told if verb in ("password_stored", "certificate_trusted")] == [
+        "password_stored",
+        "certificate_trusted",
+    ]
 
 
 def test_a_plc_that_lost_its_counters_is_followed_under_a_new_numbering(floor, shift):
