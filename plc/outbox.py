@@ -22,8 +22,8 @@ def words_of(row: DispositionRow, *, seq: int, former_seqs: tuple[int, ...] = ()
         trig_seq=row.part.trigger_seq,
         result=Result[row.outcome],
         source=Source(row.source),
-        final=row.outcome
-        != Outcome.HOLD,  # also of one that was corrected while on its way: it is sent to its end
+        # Also of one that was corrected while it was on its way: it is sent to its end as it began.
+        final=row.outcome != Outcome.HOLD,
         reason=row.reason,
         confidence=score,
         model_version=look.golden.number if look and look.golden else 0,

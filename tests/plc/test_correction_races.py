@@ -129,6 +129,20 @@ def test_of_a_correction_and_a_step_of_the_gateway_one_is_first_and_the_other_is
     lane.check()
 
 
+@pytest.mark.django_db
+def test_what_was_corrected_after_the_gateway_looked_waits_for_its_correction_and_is_not_sent():
+    lane = Lane.open()
+    lane.enqueue()
+    lane.change()
+    assert lane.send() is False
+    lane.enqueue()
+    assert lane.send() is True
+    sent = Delivery.objects.get(state=DeliveryState.SENT)
+    assert (sent.disposition.source, sent.seq) == (Source.CHANGED, 1)
+    lane.finish()
+    lane.check()
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("attempt", range(2))
 def test_of_a_second_correction_and_the_refusal_of_the_first_one_is_first(attempt):
