@@ -23,7 +23,8 @@ class MarkField(serializers.ListField):
 
     def to_internal_value(self, data: Any) -> list[int]:
         box = super().to_internal_value(data)
-        if not (box[2] and box[3]):
+        # Its length is checked only after this.
+        if len(box) != 4 or not (box[2] and box[3]):
             raise serializers.ValidationError("A mark is [x, y, width, height] in pixels, at least 1 x 1.")
         return box
 

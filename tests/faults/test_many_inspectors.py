@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = float(os.environ.get("MANY_INSPECTORS_SECONDS", "15"))
 PEOPLE = 20
 WAITING_AT_LEAST = 30
-LEASE_MS, WINDOW_MS, DEADLINE_MS = 2_500, 1_500, 60_000
+LEASE_MS, WINDOW_MS, DEADLINE_MS = 4_000, 3_000, 90_000
 
 pytestmark = [
     pytest.mark.faults,
