@@ -323,7 +323,7 @@ def quantiles(seconds: list[float]) -> dict[str, float]:
     import numpy as np
 
     p50, p95, p99 = np.percentile(np.array(seconds) * 1000, [50, 95, 99])
-    return {"p50": round(p50, 1), "p95": round(p95, 1), "p99": round(p99, 1)}
+    return {"p50": round(float(p50), 1), "p95": round(float(p95), 1), "p99": round(float(p99), 1)}
 
 
 def cpu_s(pids: dict[str, int]) -> dict[str, float]:
