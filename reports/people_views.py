@@ -16,9 +16,10 @@ from inspection.models import Line
 from reports.forms import PERIODS, AgreementForm, InspectorsForm, PeriodForm
 from reports.plots import cusum_plot, slips_plot
 from reports.queries.agreement import ALL, PROBES, agreement_report
-from reports.queries.inspectors import chart, inspectors_report
+from reports.queries.inspectors import inspectors_report
 from reports.queries.parts import lines_of
 from reports.views import REPORT_ROLES, _chosen_line
+from review.shifts import watch_chart
 
 NAME_ROLES = (Role.MANAGER, Role.QUALITY_EXPERT)
 
@@ -76,7 +77,7 @@ def inspectors(request: HttpRequest) -> HttpResponse:
         ],
         "everybody_url": _with(request, person=""),
         "slips": slips_plot(report.slips),
-        "cusum": chart(),
+        "cusum": watch_chart(),
         "may_lift": has_role(cast(Person, request.user), Role.QUALITY_EXPERT),
         "csv_url": f"{reverse('inspectors_report')}{_with(request, format='csv')}",
     }

@@ -1,11 +1,24 @@
 """How a block of work went: told to the inspector only when it is over, and to the expert over many blocks."""
 
+from functools import cache
 from typing import Any
 
 from django.db.models import QuerySet
 
+from metrics.cusum import CusumChart, design_cusum
 from review.models import Spell, Verdict
 from review.states import CaseKind, Grade, VerdictWord
+
+# An inspector who misjudges one probe in twenty is in order, one in five is to be noticed; a false alarm in 500.
+ACCEPTED_ERRORS, WORSE_ERRORS, FALSE_ALARM_RUN = 0.05, 0.2, 500.0
+
+
+@cache
+def watch_chart() -> CusumChart:
+    """The chart of an inspector's probes; where it sounds, the inspector is put on watch."""
+    return design_cusum(
+        accepted_rate=ACCEPTED_ERRORS, worse_rate=WORSE_ERRORS, false_alarm_run=FALSE_ALARM_RUN
+    )
 
 
 def feedback(spell: Spell) -> dict[str, Any]:

@@ -4,21 +4,19 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import NamedTuple
 
 from django.db.models import Case, F, When
 
 from inspection.models import Line
-from metrics.cusum import CusumChart, design_cusum, run_cusum
+from metrics.cusum import run_cusum
 from metrics.probes import Estimate, probe_record
 from metrics.rates import Rate
 from reports.figures import FEWEST, RateFigure, SpreadFigure, ValueFigure
 from review.models import Verdict, Watch
+from review.shifts import watch_chart
 from review.states import CaseKind, ClosedBy, Grade, Handling, VerdictWord
 
-# The chart that puts an inspector on watch (review.actions.people, which a report may not import; a test compares).
-ACCEPTED_ERRORS, WORSE_ERRORS, FALSE_ALARM_RUN = 0.05, 0.2, 500.0
 SHOWN_PROBES = 60
 BIN_MIN = 5
 LAST_BIN_MIN = 30  # from here on everything is one bin
@@ -344,13 +342,6 @@ def _defect_shares(said: list[Said]) -> list[Share]:
 
 
 # --- the chart --------------------------------------------------------------------------------------------
-@cache
-def chart() -> CusumChart:
-    return design_cusum(
-        accepted_rate=ACCEPTED_ERRORS, worse_rate=WORSE_ERRORS, false_alarm_run=FALSE_ALARM_RUN
-    )
-
-
 def _paths(people: Iterable[int]) -> dict[int, list[tuple[datetime, bool]]]:
     """Every judged probe of these people on all lines and since ever, oldest first, and whether it was misjudged."""
     rows = (
@@ -379,7 +370,7 @@ def _path(erred: list[tuple[datetime, bool]], watches: list[Watch]) -> Path:
             for given_at, error in erred
             if (start is None or given_at > start) and (end is None or given_at <= end)
         ]
-        path = run_cusum(chart(), stretch)
+        path = run_cusum(watch_chart(), stretch)
         alarms.extend(len(steps) + place for place in path.alarms)
         steps.extend(path.steps)
         now = path.now
@@ -388,6 +379,6 @@ def _path(erred: list[tuple[datetime, bool]], watches: list[Watch]) -> Path:
         tuple(steps[hidden:]),
         tuple(place - hidden for place in alarms if place >= hidden),
         now,
-        chart().limit,
+        watch_chart().limit,
         len(erred),
     )

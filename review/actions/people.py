@@ -1,7 +1,6 @@
 """The people at the screen: their active time, their breaks, their keys, and the watch on eyes that got worse."""
 
 from datetime import datetime, timedelta
-from functools import cache
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -9,14 +8,13 @@ from django.utils import timezone
 from accounts.models import Person
 from audit.actor import Actor
 from audit.transitions import record
-from metrics.cusum import CusumChart, design_cusum, run_cusum
+from metrics.cusum import run_cusum
 from review.actions.queue import clear_screen, take_turns
 from review.models import KeyMap, Probe, Spell, Verdict, Watch
+from review.shifts import watch_chart
 from review.states import CaseKind, Grade, VerdictWord
 
 PAUSE = timedelta(minutes=5)  # nobody seen for so long has had a break
-# An inspector who misjudges one probe in twenty is in order, one in five is to be noticed; a false alarm in 500.
-ACCEPTED_ERRORS, WORSE_ERRORS, FALSE_ALARM_RUN = 0.05, 0.2, 500.0
 
 
 # --- active time ------------------------------------------------------------------------------------------
@@ -66,7 +64,7 @@ def notice_probe(*, verdict: Verdict, probe: Probe, actor: Actor) -> None:
     erred = _errors_since_watch(verdict.person_id)
     if not erred or not erred[-1]:
         return
-    path = run_cusum(_chart(), erred)
+    path = run_cusum(watch_chart(), erred)
     if len(erred) - 1 not in path.alarms:
         return
     why = f"{sum(erred)} of the last {len(erred)} probes were misjudged"
@@ -88,13 +86,6 @@ def _errors_since_watch(person_id: int) -> list[bool]:
         judged = judged.filter(given_at__gt=last.cleared_at or last.since)
     words = judged.order_by("given_at", "id").values_list("verdict", "case__probe__grade")
     return [(word == VerdictWord.PASS) != (grade == Grade.GOOD) for word, grade in words]
-
-
-@cache
-def _chart() -> CusumChart:
-    return design_cusum(
-        accepted_rate=ACCEPTED_ERRORS, worse_rate=WORSE_ERRORS, false_alarm_run=FALSE_ALARM_RUN
-    )
 
 
 @transaction.atomic

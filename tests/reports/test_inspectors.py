@@ -15,7 +15,6 @@ from reports.plots import cusum_plot, slips_plot
 from reports.queries import inspectors as queries
 from reports.queries.inspectors import inspectors_report
 from review import actions
-from review.actions import people as watching
 from review.models import Verdict, Watch
 from review.states import Grade, Handling, VerdictWord
 from tests import factories
@@ -104,14 +103,6 @@ def test_verdicts_on_parts_that_are_no_probes_do_not_count_as_probes(at, ann):
 
 
 # --- the chart and the watch ------------------------------------------------------------------------------
-def test_the_chart_is_the_one_that_puts_inspectors_on_watch():
-    assert (queries.ACCEPTED_ERRORS, queries.WORSE_ERRORS, queries.FALSE_ALARM_RUN) == (
-        watching.ACCEPTED_ERRORS,
-        watching.WORSE_ERRORS,
-        watching.FALSE_ALARM_RUN,
-    )
-
-
 def test_errors_climb_the_chart_until_the_watch_begins_and_then_it_begins_anew(at, ann, bob):
     for errs in (False, True, False, True, True):
         see_probe(at, known_part(at, Grade.BAD), ann, errs=errs)
