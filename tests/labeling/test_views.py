@@ -37,7 +37,7 @@ def test_the_gallery_shows_who_graded_which_part(client, station):
 def test_the_gallery_asks_equally_often_for_one_and_three_grades(client, station, django_assert_num_queries):
     for seed in range(3):
         steps.graded_disc(station, seed=seed, is_bad=False)
-        with django_assert_num_queries(12):
+        with django_assert_num_queries(8):
             client.get("/labels/")
 
 

@@ -165,11 +165,11 @@ def test_pages_follow_each_other_without_gap_or_repeat(client, at, monkeypatch):
 
 def test_the_number_of_queries_is_the_same_for_1_and_3_parts(client, at, django_assert_num_queries):
     say(factories.held_part(at), VerdictWord.PASS)
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(11):
         client.get("/api/v1/parts/")
     say(factories.held_part(at), VerdictWord.REJECT)
     deliver(factories.decided_part(at, 0.1).dispositions.get())
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(11):
         assert len(ids(client.get("/api/v1/parts/"))) == 3
 
 

@@ -70,7 +70,7 @@ def test_the_line_page_takes_the_same_queries_for_1_and_3_parts(client, at, djan
         client.get(url)
 
 
-QUERIES_OF_THE_BOARD = 35
+QUERIES_OF_THE_BOARD = 32
 
 
 # --- /parts/ ----------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def test_the_ties_take_the_same_number_of_questions_for_any_length(count, django
         tied_case()
     client = client_of(expert())
 
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(10):
         client.get("/ties/?fragment=ties")
 
 
