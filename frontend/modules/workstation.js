@@ -57,7 +57,12 @@ const screen = new Screen({
   thumbs,
   pictures: new Pictures(decoder),
   strip: one("[data-views]"),
-  onPicture: ({ image }) => marking.reset(image),
+  onPicture: ({ image }, isNewPart) => {
+    marking.stop(image);
+    if (isNewPart) {
+      marking.clear();
+    }
+  },
 });
 const marking = new Marking(viewer, {
   list: one("[data-marks]"),
@@ -110,8 +115,11 @@ function showCase(leased, isNew) {
   shift.begin();
   evidence.show(leased);
   lineState.follow(leased.line);
-  if (isNew && remarks.reset(leased.defectTypes)) {
-    keys.printCaps();
+  if (isNew) {
+    marking.clear();
+    if (remarks.reset(leased.defectTypes)) {
+      keys.printCaps();
+    }
   }
 }
 
@@ -276,7 +284,7 @@ function handlers() {
     actual: onDown(() => viewer.actualSize()),
     "zoom-in": onDown(() => viewer.zoom(1.4)),
     "zoom-out": onDown(() => viewer.zoom(1 / 1.4)),
-    mark: onDown(() => desk.leased && marking.toggle()),
+    mark: onDown(() => desk.leased && screen.isJudgedView && marking.toggle()),
     note: onDown(() => remarks.note.focus()),
     tilt: onDown(() => remarks.chooseHandling("tilt")),
     wipe: onDown(() => remarks.chooseHandling("wipe")),

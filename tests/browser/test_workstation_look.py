@@ -187,6 +187,9 @@ def test_v_goes_through_the_cameras(open_screen, sweeper):
     assert screen.sees_a_part() == held.plc_part_id
     cameras = screen.page.get_by_role("group", name="Cameras").get_by_role("button")
     expect(cameras).to_have_count(2)
+    screen.press("m")
+    screen.press("Enter")
+    screen.press("Escape")
     first = settled(screen)
 
     screen.press("v")
@@ -194,6 +197,9 @@ def test_v_goes_through_the_cameras(open_screen, sweeper):
     expect(announced(screen)).to_contain_text("Camera")
     expect(cameras.nth(1)).to_have_attribute("aria-pressed", "true")
     assert settled(screen) != first
+    screen.press("v")
+    expect(cameras.nth(0)).to_have_attribute("aria-pressed", "true")
+    assert settled(screen) == first  # with the region that was marked on it
 
 
 def held_parts_like(at, part) -> Part:

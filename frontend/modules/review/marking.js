@@ -43,10 +43,15 @@ export class Marking {
     });
   }
 
-  /** A new part. @param {Size} image */
-  reset(image) {
-    this.#image = image;
+  /** A new part. */
+  clear() {
     this.#boxes = [];
+    this.set(false);
+  }
+
+  /** Another picture is drawn; regions that were marked stay with theirs. @param {Size} image */
+  stop(image) {
+    this.#image = image;
     this.set(false);
   }
 

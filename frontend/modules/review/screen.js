@@ -38,8 +38,8 @@ export class Screen {
 
   /**
    * @param {{viewer: Viewer, pictures: Pictures, thumbs: import("../viewer/thumbs.js").Thumbs, compare: Compare, strip: HTMLElement,
-   *   onPicture: (picture: Picture) => void}} parts
-   *   strip: where the cameras are chosen; onPicture: another camera's picture or another part is drawn
+   *   onPicture: (picture: Picture, isNewPart: boolean) => void}} parts
+   *   strip: where the cameras are chosen; onPicture: another part, or another camera's look at it, is drawn
    */
   constructor({ viewer, pictures, thumbs, compare, strip, onPicture }) {
     this.#viewer = viewer;
@@ -160,6 +160,11 @@ export class Screen {
     return { place: place + 1, count };
   }
 
+  /** The picture that the model judged: regions are marked on it and on no other. */
+  get isJudgedView() {
+    return this.#picture !== null && this.#view === 0;
+  }
+
   /** @param {ReadonlyArray<Box>} marks */
   setMarks(marks) {
     this.#marks = marks;
@@ -215,11 +220,12 @@ export class Screen {
   /** @param {Picture} picture @param {number} caseId @param {boolean} keepsView */
   #draw(picture, caseId, keepsView) {
     const isNew = this.#picture?.image !== picture.image;
+    const isNewPart = this.#drawn !== caseId;
     this.#drawn = caseId;
     this.#picture = picture;
     this.#viewer.show(picture, { keepsView });
     if (isNew) {
-      this.#onPicture(picture);
+      this.#onPicture(picture, isNewPart);
     }
     this.#outline();
   }
@@ -293,7 +299,7 @@ export class Screen {
     const count = this.#regions().length;
     const words = `${this.#candidate + 1} of ${count}`;
     this.#viewer.setOutlines([
-      ...this.#marks.map((box, place) => ({ box, tone: /** @type {const} */ ("mark"), words: `Region ${place + 1}` })),
+      ...(this.#view === 0 ? this.#marks : []).map((box, place) => ({ box, tone: /** @type {const} */ ("mark"), words: `Region ${place + 1}` })),
       ...(this.#candidate >= 0
         ? [{ box: this.#candidateBox(this.#candidate), tone: /** @type {const} */ ("candidate"), words }]
         : []),
