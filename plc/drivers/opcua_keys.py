@@ -7,6 +7,7 @@ refused/     certificates that came and were not trusted, kept so that a person 
 passwords/   one file a user name, readable by this user alone
 """
 
+import functools
 import hashlib
 import os
 import socket
@@ -147,7 +148,9 @@ def new_keys(application_uri: str, name: str) -> OwnKeys:
     return _read(new_pem(application_uri, name))
 
 
+@functools.lru_cache(maxsize=4)
 def _read(pem: bytes) -> OwnKeys:
+    """Checking a private key takes 40 ms of processor time, too long for every new connection."""
     key = load_pem_private_key(pem, password=None)
     return OwnKeys(
         x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER),

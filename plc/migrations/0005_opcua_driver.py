@@ -4,15 +4,22 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('plc', '0004_link_options'),
+        ("plc", "0004_link_options"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='plclink',
-            name='driver',
-            field=models.CharField(choices=[('ethernet_ip', 'EtherNet/IP (Logix)'), ('modbus', 'Modbus TCP'), ('opcua', 'OPC UA')], default='ethernet_ip', max_length=16),
+            model_name="plclink",
+            name="driver",
+            field=models.CharField(
+                choices=[
+                    ("ethernet_ip", "EtherNet/IP (Logix)"),
+                    ("modbus", "Modbus TCP"),
+                    ("opcua", "OPC UA"),
+                ],
+                default="ethernet_ip",
+                max_length=16,
+            ),
         ),
     ]

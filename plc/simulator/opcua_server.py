@@ -148,8 +148,16 @@ class TagServer:
         index = uris.index(self._namespace_uri)
         uris.insert(index, f"{NEIGHBOUR_URI}-{self._moves}")
         await self._server.nodes.namespace_array.write_value(uris)
-        await self._server.delete_nodes([self._folder], recursive=True)
+        self._hide()
         await self._show(index + 1)
+
+    def _hide(self) -> None:
+        """By hand: the library looks through the whole address space for each variable."""
+        nodes = self._internal.aspace._nodes
+        for node_id in (*self._attributes.names, self._folder.nodeid):
+            del nodes[node_id]
+        objects = nodes[self._server.nodes.objects.nodeid]
+        objects.references = [ref for ref in objects.references if ref.NodeId != self._folder.nodeid]
 
     async def _show(self, index: int) -> None:
         self._attributes.names.clear()
