@@ -82,9 +82,10 @@ def part(request: HttpRequest, part_id: int) -> HttpResponse:
     record = records([row], with_events=True)[0]
     is_expert = has_role_on(person, row.line.code, Role.QUALITY_EXPERT)
     correctable = record.final.pk if record.final and record.is_correctable else 0
-    if request.GET.get("shown") == str(correctable):
-        # Nobody's half-written note is disturbed because another part moved.
-        return HttpResponse(status=204)
+    if request.GET.get("fragment") == "correction":
+        # Nobody's half-written note is disturbed because another part moved; after a correction all is shown anew.
+        is_shown = request.GET.get("shown") == str(correctable)
+        return HttpResponse(status=204) if is_shown else HttpResponse(headers={"HX-Refresh": "true"})
     context = {
         "part": row,
         "record": record,
@@ -98,10 +99,8 @@ def part(request: HttpRequest, part_id: int) -> HttpResponse:
         "timeline": story.story(record),
         "sealed": sum(hasattr(event, "seal") for event in record.events),
     }
-    page = _fragment(request, "record", "inspection/_part_record.html", "inspection/part.html")
-    return render(
-        request, _fragment(request, "correction", "inspection/_part_correction.html", page), context
-    )
+    template = _fragment(request, "record", "inspection/_part_record.html", "inspection/part.html")
+    return render(request, template, context)
 
 
 def _truth(row: Any) -> dict[str, str] | None:

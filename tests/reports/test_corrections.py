@@ -204,9 +204,8 @@ def test_the_expert_sees_the_form_while_a_correction_is_possible(client, at):
     assert f"fragment=correction&amp;shown={final.pk}" in shown
     assert page(client, part, expert, fragment="correction", shown=final.pk).status_code == 204
     deliver(final)
-    gone = page(client, part, expert, fragment="correction", shown=final.pk).content.decode()
-    assert "Correct to reject" not in gone
-    assert gone.lstrip().startswith('<div id="correction"')
+    assert page(client, part, expert, fragment="correction", shown=final.pk)["HX-Refresh"] == "true"
+    assert "Correct to reject" not in page(client, part, expert).content.decode()
 
 
 def test_nobody_else_sees_the_form(client, at):
