@@ -300,7 +300,9 @@ def a_line(**fields: Any) -> Any:
 
 def test_nothing_is_lost_or_doubled_by_twenty_inspectors_on_bad_lines(port, capsys):
     at = a_line(commit_window_ms=WINDOW_MS, review_deadline_ms=DEADLINE_MS)
-    Line.objects.update(lease_ms=LEASE_MS)  # shorter than anybody may set it, so that leases run out all the time
+    Line.objects.update(
+        lease_ms=LEASE_MS
+    )  # shorter than anybody may set it, so that leases run out all the time
     at.line.refresh_from_db()
     for _ in range(WAITING_AT_LEAST):
         held_part(at)
