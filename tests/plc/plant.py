@@ -37,11 +37,12 @@ def parts(count, score, every_s=0.0):
 class Plant:
     """folder: database, PLC log and PLC memory; every process started here is ended by `stop`."""
 
-    def __init__(self, folder: Path, *, gate_s: float = 60.0) -> None:
+    def __init__(self, folder: Path, *, gate_s: float = 60.0, protocol: str = "ethernet_ip") -> None:
         self.folder = folder
         self.log = folder / "plc.jsonl"
         self.port, self.sensor_port = _free_port(), _free_port()
         self._gate_s = gate_s
+        self._protocol = protocol
         self._processes: list[subprocess.Popen] = []
         self._env = {
             **os.environ,
@@ -53,7 +54,8 @@ class Plant:
         self._run("manage.py", "migrate", "--verbosity", "0")
         self.do(
             "at = station(); golden(at); "
-            f"set_up_link(code='PLC1', host='127.0.0.1', port={self.port}, station=at, actor=TESTER)"
+            f"set_up_link(code='PLC1', host='127.0.0.1', port={self.port}, station=at, actor=TESTER, "
+            f"driver='{protocol}')"
         )
 
     def do(self, source: str) -> None:
@@ -88,7 +90,7 @@ class Plant:
             f"{s}:{h}" for s, h in self.rows("SELECT code, hold_mailbox FROM inspection_station")
         )
         process = self._start(
-            "manage.py", "simulate_plc", "--port", str(self.port), "--sensor-port", str(self.sensor_port),
+            "manage.py", "simulate_plc", "--protocol", self._protocol, "--port", str(self.port), "--sensor-port", str(self.sensor_port),
             "--log", str(self.log), "--state", str(self.folder / "plc.json"), "--stations", stations,
             "--gate-s", str(self._gate_s), "--hold-capacity", "500", name="plc",
         )  # fmt: skip

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.faults
 
 
 @pytest.fixture
-def plant(tmp_path):
-    plant = Plant(tmp_path)
+def plant(tmp_path, request):
+    plant = Plant(tmp_path, protocol=getattr(request, "param", "ethernet_ip"))
     yield plant
     plant.stop()
 
@@ -30,6 +30,7 @@ def numbers_applied(plant: Plant) -> list[int]:
     return [line["seq"] for line in plant.plc_log() if line["code"] == 1]
 
 
+@pytest.mark.parametrize("plant", ["ethernet_ip", "modbus"], indirect=True)
 def test_a_killed_gateway_and_a_killed_plc_lose_and_double_nothing(plant):
     plc, gateway = plant.start_plc(), plant.start_gateway()
     stream = plant.start_doing("parts(60, 0.1, 0.05)")

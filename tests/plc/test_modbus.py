@@ -225,6 +225,7 @@ def test_m1_an_unanswered_write_of_ours_is_sent_once():
     memory = Memory(lambda request, said: b"" if is_write(request) else said)
     with Peer(memory) as peer:
         driver = opened(peer.port)
+        assert driver._client.transaction.retries == 0
         with pytest.raises(DriverError, match=r"No whole reply within 0.3 s"):
             driver.write_seq("S01", 1, 1)
 
