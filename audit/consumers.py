@@ -81,14 +81,16 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         return [live.doorbell_of(event) for event in events]
 
     async def _heartbeat(self) -> None:
-        # An event between the page's rendering and the subscription rings nobody; early beats show it soon.
-        for pause_s in itertools.chain(EARLY_BEATS_S, itertools.repeat(HEARTBEAT_S)):
-            await self._say_newest("heartbeat")
-            await asyncio.sleep(pause_s)
-            # A logout does not close a websocket by itself.
-            if not await self._is_still_logged_in():
-                await self.close(code=NOT_LOGGED_IN)
-                return
+        # The server says by an OSError that the page has gone; `disconnect` is on its way then.
+        with contextlib.suppress(OSError):
+            # An event between the page's rendering and the subscription rings nobody; early beats show it soon.
+            for pause_s in itertools.chain(EARLY_BEATS_S, itertools.repeat(HEARTBEAT_S)):
+                await self._say_newest("heartbeat")
+                await asyncio.sleep(pause_s)
+                # A logout does not close a websocket by itself.
+                if not await self._is_still_logged_in():
+                    await self.close(code=NOT_LOGGED_IN)
+                    return
 
     async def _say_newest(self, kind: str) -> None:
         seq = await database_sync_to_async(newest_judge_seq if self._only_judges else newest_seq)()
