@@ -193,4 +193,10 @@ function start() {
   });
 }
 
-start();
+// htmx hears of `live:refresh` from here on; a heartbeat that comes while modules still load would ring nobody, and a
+// page that was rendered just before an event would never show it.
+if (document.readyState === "complete") {
+  start();
+} else {
+  document.addEventListener("DOMContentLoaded", start);
+}
