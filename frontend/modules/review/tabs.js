@@ -3,23 +3,28 @@
  */
 
 const ANSWER_WITHIN_MS = 150;
+/** A tab has written down that it works: on a busy machine it may take its time to say so again. */
+const WORKING_ANSWERS_WITHIN_MS = 1_500;
 
 export class Tabs {
+  #name;
   #channel;
   #worksHere = false;
-  #isTaken = false;
+  /** @type {() => void} */
+  #heard = () => {};
 
   /**
    * @param {string} name the same in all tabs of the person
    * @param {{onLost: () => void, onFree: () => void}} hooks onLost: another tab works now; onFree: it was closed
    */
   constructor(name, { onLost, onFree }) {
+    this.#name = name;
     this.#channel = new BroadcastChannel(name);
     this.#channel.addEventListener("message", ({ data }) => {
       if (data === "who" && this.#worksHere) {
         this.#channel.postMessage("me");
       } else if (data === "me") {
-        this.#isTaken = true;
+        this.#heard();
       } else if (data === "mine" && this.#worksHere) {
         this.#worksHere = false;
         onLost();
@@ -34,15 +39,22 @@ export class Tabs {
   }
 
   /** @returns {Promise<boolean>} whether another tab works */
-  async isTaken() {
-    this.#isTaken = false;
-    this.#channel.postMessage("who");
-    await new Promise((resolve) => window.setTimeout(resolve, ANSWER_WITHIN_MS));
-    return this.#isTaken;
+  isTaken() {
+    // A tab that crashed has left its mark behind: that costs the next one only the longer wait.
+    const wait = window.localStorage.getItem(this.#name) ? WORKING_ANSWERS_WITHIN_MS : ANSWER_WITHIN_MS;
+    return new Promise((resolve) => {
+      const timer = window.setTimeout(() => resolve(false), wait);
+      this.#heard = () => {
+        window.clearTimeout(timer);
+        resolve(true);
+      };
+      this.#channel.postMessage("who");
+    });
   }
 
   claim() {
     this.#worksHere = true;
+    window.localStorage.setItem(this.#name, "works");
     this.#channel.postMessage("mine");
   }
 
@@ -50,6 +62,7 @@ export class Tabs {
   leave() {
     if (this.#worksHere) {
       this.#worksHere = false;
+      window.localStorage.removeItem(this.#name);
       this.#channel.postMessage("free");
     }
   }
