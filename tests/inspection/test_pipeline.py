@@ -70,7 +70,9 @@ def test_every_waiting_part_is_decided_once_with_its_map(station, pipeline):
     parts = captured(station, *range(12))
     pipeline.start()
     wait_for(lambda: all_decided() and pipeline.busy_since() is None)
-    wait_for(lambda: not Inspection.objects.filter(map_file="").exists())  # maps are kept beside the decisions
+    wait_for(
+        lambda: not Inspection.objects.filter(map_file="").exists()
+    )  # maps are kept beside the decisions
     assert Inspection.objects.count() == len(parts)
     assert Disposition.objects.count() == len(parts)
     for inspection in Inspection.objects.all():
