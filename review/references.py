@@ -45,7 +45,7 @@ def reference_part(
     """What a part of this line should look like; None where the line has passed nothing yet.
 
     The part that the line's policy names; else, of the newest passes under the golden configuration (the active one
-    unless named), the one with the lowest score. `before` and `besides` make the answer for one case stay the same.
+    unless named; the one before it while nothing has passed under it), the one with the lowest score. `before` and `besides` make the answer for one case stay the same.
     """
     named = queries.policy_of(line.pk).reference_part
     if named is not None and named.pk not in besides:
@@ -53,14 +53,16 @@ def reference_part(
     golden = golden or active_golden(line)
     if golden is None:
         return None
-    passes = Inspection.objects.filter(golden=golden, decision=Decision.GOOD, part__line=line)
+    passes = Inspection.objects.filter(decision=Decision.GOOD, part__line=line)
     passes = passes.exclude(part__in=besides)
     if station is not None:
         passes = passes.filter(part__station=station)
     if before is not None:
         passes = passes.filter(finished_at__lt=before)
-    newest = passes.order_by("-id").values_list("score", "part_id")[:NEWEST]
-    lowest = min(newest, default=None)
+    # Right after an activation nothing has passed under the new configuration: what passed before still shows the part.
+    under_it = passes.filter(golden=golden)
+    shown = under_it if under_it.exists() else passes
+    lowest = min(shown.order_by("-id").values_list("score", "part_id")[:NEWEST], default=None)
     return Part.objects.get(pk=lowest[1]) if lowest else None
 
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from inspection import actions, storage
 from inspection.look import Look
-from inspection.models import Image
+from inspection.models import GoldenConfiguration, Image
 from inspection.pictures import PictureError
 from inspection.states import Reason
 from review import references
@@ -163,3 +163,15 @@ def test_without_a_reference_or_a_picture_on_either_side_there_is_none(at):
     case.refresh_from_db()
     with pytest.raises(PictureError, match="sha256"):
         reference_picture(case)
+
+
+def test_a_configuration_under_which_nothing_has_passed_borrows_the_reference_of_the_one_before():
+    at = station()
+    before = golden(at)
+    passed = decided_part(at, 0.1)
+    GoldenConfiguration.objects.filter(pk=before.pk).update(state="retired")
+    fresh = golden(at)
+    assert reference_part(at.line) == passed
+    better = decided_part(at, 0.2)
+    assert better.inspections.get().golden == fresh
+    assert reference_part(at.line) == better
