@@ -58,7 +58,8 @@ def test_a_probe_at_its_deadline_rejects_no_part(at):
     assert sweep(after_s=601)["expired"] == 1
 
     assert again(case).closed_by == ClosedBy.DEADLINE
-    assert outcomes(case.shown_part) == before == [Outcome.PASS]
+    assert outcomes(case.shown_part) == before
+    assert len(before) == 1  # what the model had decided of the part that lent its number
 
 
 def test_probes_that_two_people_judge_differently_never_reach_the_expert(at):
