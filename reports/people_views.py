@@ -18,7 +18,7 @@ from reports.plots import cusum_plot, slips_plot
 from reports.queries.agreement import ALL, PROBES, agreement_report
 from reports.queries.inspectors import inspectors_report
 from reports.queries.parts import lines_of
-from reports.views import REPORT_ROLES, _chosen_line
+from reports.views import REPORT_ROLES, chosen_line
 from review.shifts import watch_chart
 
 NAME_ROLES = (Role.MANAGER, Role.QUALITY_EXPERT)
@@ -90,7 +90,7 @@ def _period_context(
     """The lines asked for, and what the choosers of period and line need."""
     if not form.is_valid():
         raise Http404("This period cannot be read.")
-    chosen = _chosen_line(request, lines)
+    chosen = chosen_line(request, lines)
     since, until = form.bounds(timezone.now())
     return [chosen] if chosen else lines, {
         "page": page,

@@ -35,7 +35,7 @@ def line(request: HttpRequest) -> HttpResponse:
     lines = lines_of(cast(Person, request.user))
     if not lines:
         return render(request, "inspection/no_line.html")
-    chosen = _chosen_line(request, lines) or lines[0]
+    chosen = chosen_line(request, lines) or lines[0]
     context = {
         **boards.line_board(chosen, timezone.now()),
         "board_url": f"{reverse('line')}?{urlencode({'line': chosen.code, 'fragment': 'board'})}",
@@ -135,7 +135,7 @@ def management(request: HttpRequest) -> HttpResponse:
     form, lines = PeriodForm(request.GET), lines_of(cast(Person, request.user), *REPORT_ROLES)
     if not form.is_valid():
         raise Http404("This period cannot be read.")
-    chosen = _chosen_line(request, lines)
+    chosen = chosen_line(request, lines)
     wanted = [chosen] if chosen else lines
     since, until = form.bounds(timezone.now())
     step, buckets = figures.over_time(wanted, since=since, until=until)
@@ -191,7 +191,7 @@ def _query(*, period: str, line: Line | None) -> str:
     return "?" + urlencode({"period": period, **({"line": line.code} if line else {})})
 
 
-def _chosen_line(request: HttpRequest, lines: list[Line]) -> Line | None:
+def chosen_line(request: HttpRequest, lines: list[Line]) -> Line | None:
     """The line of ?line=; None if it names none. 403 for a line on which the person has no role."""
     code = request.GET.get("line", "")
     if not code:

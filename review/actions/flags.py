@@ -13,6 +13,7 @@ from inspection.states import Outcome
 from review.actions.errors import UnfitError
 from review.models import Case, Flag
 from review.states import CaseKind, CaseState
+from review.urgency import slot_of
 
 RULED_WITHIN = timedelta(days=7)
 
@@ -40,7 +41,7 @@ def flag_part(*, part: Part, person: Person, note: str) -> Case:
         state=CaseState.TIED,
         opened_at=now,
         deadline_at=deadline_at,
-        deadline_slot=int(deadline_at.timestamp()) // 10,
+        deadline_slot=slot_of(deadline_at),
         late_at=now,  # the part was disposed before: the ruling is for the record, and for containment
     )
     Flag.objects.create(case=case, person=person, note=note, flagged_at=now)

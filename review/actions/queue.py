@@ -19,10 +19,10 @@ from review.actions.errors import LeaseError
 from review.actions.unmarked import slip_in_probe
 from review.models import Case, ReviewPolicy
 from review.states import CaseKind, CaseState
+from review.urgency import cost_of_silence, slot_of
 
 MOST_A_SWEEP = 200
 MOST_TRIED = 20
-SLOT_S = 10
 GONE_FOR_S = 10  # a page that has lost its connection has so long to come back before its case goes to others
 NO_LEASE: dict[str, Any] = {"reviewer": None, "lease_token": "", "leased_at": None, "lease_expires_at": None}
 _dice = random.SystemRandom()
@@ -65,15 +65,6 @@ def _open(part: Part, policy: ReviewPolicy) -> tuple[Case, bool]:
             "wants_opinions": 2 if _dice.random() < policy.double_share else 1,
         },
     )
-
-
-def slot_of(moment: datetime) -> int:
-    return int(moment.timestamp()) // SLOT_S
-
-
-def cost_of_silence(score: float | None, policy: ReviewPolicy) -> float:
-    """What it costs on average if nobody decides: the part is rejected, which is a loss only if it is good."""
-    return policy.overkill_cost * (1 - score if score is not None else 0.5)
 
 
 # --- leases -----------------------------------------------------------------------------------------------

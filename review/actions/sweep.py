@@ -14,11 +14,12 @@ from inspection.models import Line
 from inspection.states import Outcome, PartState, Reason, Source
 from review import queries
 from review.actions.load import weigh_load
-from review.actions.queue import MOST_A_SWEEP, NO_LEASE, open_cases, slot_of
+from review.actions.queue import MOST_A_SWEEP, NO_LEASE, open_cases
 from review.actions.unmarked import draw_audits
 from review.actions.verdicts import close, commit_verdict
 from review.models import Case, Verdict
 from review.states import CaseKind, CaseState, ClosedBy
+from review.urgency import slot_of
 
 Row = TypeVar("Row")
 _log = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from inspection.states import Outcome, PartState, Source
 from review import queries
 from review.models import AuditDraw, Case, Probe, ReviewPolicy
 from review.states import CaseKind, CaseState
+from review.urgency import cost_of_silence, slot_of
 
-SLOT_S = 10
 MOST_A_DRAW = 500
 SETTLED = timedelta(seconds=5)  # older rows are committed: none with a smaller id can appear any more
 MOST_PROBES_OPEN = 3
@@ -104,8 +104,8 @@ def _clothes(shown: Part, line: Line, policy: ReviewPolicy) -> dict[str, object]
         "shown_score": score,
         "opened_at": opened_at,
         "deadline_at": deadline_at,
-        "deadline_slot": int(deadline_at.timestamp()) // SLOT_S,
-        "expected_cost": policy.overkill_cost * (1 - score),
+        "deadline_slot": slot_of(deadline_at),
+        "expected_cost": cost_of_silence(score, policy),
         "wants_opinions": 2 if _dice.random() < policy.double_share else 1,
     }
 
