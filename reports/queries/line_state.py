@@ -51,7 +51,11 @@ def _camera(line: Line, now: datetime) -> Sign:
     if captured_at is None:
         if now - triggered_at > timedelta(milliseconds=line.capture_deadline_ms) + GRACE:
             return Sign(FAULT, "The newest trigger brought no image.")
-        return Sign(UNKNOWN, "The newest trigger waits for its image.")
+        # On a running line some trigger always waits: what the camera last did tells more.
+        captured = Part.objects.filter(line=line, captured_at__isnull=False).order_by("-id")
+        captured_at = captured.values_list("captured_at", flat=True).first()
+    if captured_at is None:
+        return Sign(UNKNOWN, "The first trigger waits for its image.")
     since = duration((now - captured_at).total_seconds() * 1000)
     if now - captured_at > QUIET:
         return Sign(UNKNOWN, f"No image for {since}; nothing was triggered either.")

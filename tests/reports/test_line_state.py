@@ -68,6 +68,13 @@ def test_the_camera_is_judged_by_the_newest_trigger(at):
     assert (states(at)["camera"], sentence(at, "camera")) == ("fault", "The newest trigger brought no image.")
 
 
+def test_a_camera_whose_image_came_is_ok_while_the_next_trigger_waits_for_its_own(at):
+    factories.captured_part(at)
+    actions.trigger(station=at, trigger_seq=2, actor=TESTER)
+    assert states(at)["camera"] == "ok"
+    assert sentence(at, "camera").startswith("The newest image came")
+
+
 def test_a_camera_that_nobody_triggered_for_an_hour_is_unknown(at):
     factories.captured_part(at)
     Part.objects.update(captured_at=timezone.now() - timedelta(hours=2))
